@@ -1,0 +1,109 @@
+"""What every public function says about bad input: the argument, what it got, what was expected.
+
+Nothing here imports the rest of the package: every room may use it.
+"""
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+import torch
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def describe(value: Any) -> str:
+    """A value in a few words, for an error message.
+
+    >>> describe(torch.zeros(2, 3))
+    'a float32 tensor of shape (2, 3)'
+    >>> describe("avg")
+    "'avg'"
+    """
+    if isinstance(value, torch.Tensor):
+        return f"a {str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"a {type(value).__name__}"
+
+
+def bad_value(argument: str, got: Any, expected: str) -> ValueError:
+    """The ValueError that names the argument, what it got and what was expected.
+
+    >>> bad_value("reduction", "avg", "one of 'mean', 'sum', 'none'")
+    ValueError("reduction: got 'avg', expected one of 'mean', 'sum', 'none'")
+    """
+    return ValueError(f"{argument}: got {describe(got)}, expected {expected}")
+
+
+def bad_type(argument: str, got: Any, expected: str) -> TypeError:
+    """The TypeError that names the argument, what it got and what was expected."""
+    shown = describe(got) if isinstance(got, torch.Tensor) else f"{describe(got)} ({type(got).__name__})"
+    return TypeError(f"{argument}: got {shown}, expected {expected}")
+
+
+def check_choice(argument: str, value: Any, choices: Collection[str]) -> None:
+    """Refuse a value that is not one of the named choices."""
+    if not isinstance(value, str) or value not in choices:
+        raise bad_value(argument, value, "one of " + ", ".join(repr(choice) for choice in choices))
+
+
+def check_reduction(reduction: Any) -> None:
+    """Refuse a reduction that is not "mean", "sum" or "none"."""
+    check_choice("reduction", reduction, REDUCTIONS)
+
+
+def check_number(
+    argument: str,
+    value: Any,
+    *,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
+    below: float = math.inf,
+    at_most: float = math.inf,
+    finite: bool = True,
+) -> float:
+    """Refuse what is not a real number in range; return it as a float.
+
+    >>> check_number("delta", -1.0, above=0)
+    Traceback (most recent call last):
+    ValueError: delta: got -1.0, expected a finite number > 0
+    """
+    bounds = [
+        f"{sign} {bound:g}"
+        for sign, bound in ((">", above), (">=", at_least), ("<", below), ("<=", at_most))
+        if math.isfinite(bound)
+    ]
+    expected = " ".join(["a finite number" if finite else "a number", " and ".join(bounds)]).strip()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise bad_type(argument, value, expected)
+    inside = (
+        (above == -math.inf or value > above)
+        and value >= at_least
+        and (below == math.inf or value < below)
+        and value <= at_most
+        and (math.isfinite(value) or not finite)
+    )
+    if math.isnan(value) or not inside:
+        raise bad_value(argument, value, expected)
+    return float(value)
+
+
+def check_floating(argument: str, value: Any) -> torch.Tensor:
+    """Refuse what is not a floating-point tensor."""
+    if not isinstance(value, torch.Tensor):
+        raise bad_type(argument, value, "a floating-point tensor")
+    if not value.is_floating_point():
+        raise bad_type(argument, value, "a floating-point tensor")
+    return value
+
+
+def check_same_shape(argument: str, value: torch.Tensor, other_argument: str, other: torch.Tensor) -> None:
+    """Refuse a tensor whose shape is not that of another argument."""
+    if value.shape != other.shape:
+        raise bad_value(argument, value, f"the shape of {other_argument}, {tuple(other.shape)}")
+
+
+def check_same_device(argument: str, value: torch.Tensor, other_argument: str, other: torch.Tensor) -> None:
+    """Refuse a tensor that lives on another device than another argument."""
+    if value.device != other.device:
+        raise ValueError(f"{argument}: got a tensor on {value.device}, expected the device of {other_argument}, {other.device}")

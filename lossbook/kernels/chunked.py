@@ -1,0 +1,179 @@
+"""Statistics of logits that are never whole: features @ weight.T + bias, a chunk of rows at a time.
+
+`statistics` is differentiable for any use of its numbers: its backward forms each chunk again (four matrix products in all).
+`total` also knows the row function and each row's scale, so one visit to a chunk gives value and gradient: three products,
+as many as if the logits had been kept.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lossbook.kernels.statistics import Rows, accumulation_dtype, logits_gradient_, values
+
+RowFunction = Callable[[dict[str, Tensor], Tensor], Tensor]  # (statistics, weight of each row) -> loss of each row
+
+
+class Linear(NamedTuple):
+    """Logits that stand as a product, with their targets and the class weights."""
+
+    features: Tensor  # (rows, dimension)
+    weight: Tensor  # (classes, dimension)
+    bias: Tensor | None  # (classes,)
+    target: Tensor | None
+    class_weight: Tensor | None
+    memory_budget: int  # bytes that a chunk of logits may take
+
+    def chunk(self, start: int, stop: int) -> Rows:
+        """The logits of some rows, in the accumulation dtype."""
+        logits = self.features[start:stop] @ self.weight.T
+        if self.bias is not None:
+            logits += self.bias
+        target = None if self.target is None else self.target[start:stop]
+        return Rows(logits.to(accumulation_dtype(logits.dtype)), target, self.class_weight)
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """The row ranges of the chunks."""
+        rows, classes = self.features.shape[0], self.weight.shape[0]
+        row_bytes = classes * accumulation_dtype(self.features.dtype).itemsize
+        size = max(1, min(rows, self.memory_budget // max(1, row_bytes)))
+        return ((start, min(start + size, rows)) for start in range(0, rows, size))
+
+
+class _Gradients:
+    """The gradients of features, weight and bias, gathered chunk by chunk; None where not asked for."""
+
+    def __init__(self, linear: Linear, needed: tuple[bool, ...]):
+        dtype = accumulation_dtype(linear.features.dtype)  # sums over chunks never in half precision
+        features, weight, bias = linear.features, linear.weight, linear.bias
+        self.features = torch.empty_like(features, memory_format=torch.contiguous_format) if needed[0] else None
+        self.weight = torch.zeros(weight.shape, dtype=dtype, device=weight.device) if needed[1] else None
+        self.bias = torch.zeros_like(bias, dtype=dtype) if bias is not None and needed[2] else None
+        self.linear = linear
+
+    def add(self, start: int, stop: int, logits_gradient: Tensor) -> None:
+        if self.bias is not None:
+            self.bias += logits_gradient.sum(0)
+        logits_gradient = logits_gradient.to(self.linear.features.dtype)
+        if self.features is not None:
+            torch.mm(logits_gradient, self.linear.weight, out=self.features[start:stop])
+        if self.weight is not None:
+            rows = self.linear.features[start:stop]
+            if self.weight.dtype == rows.dtype:
+                self.weight.addmm_(logits_gradient.T, rows)
+            else:
+                self.weight += logits_gradient.T @ rows
+
+    def cast(self) -> tuple[Tensor | None, ...]:
+        weight, bias = self.linear.weight, self.linear.bias
+        return (
+            self.features,
+            None if self.weight is None else self.weight.to(weight.dtype),
+            None if self.bias is None or bias is None else self.bias.to(bias.dtype),
+        )
+
+
+class _Statistics(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, rest: tuple, names: tuple[str, ...]):
+        linear = Linear(features, weight, bias, *rest)
+        dtype = accumulation_dtype(features.dtype)
+        out = torch.empty(len(names), features.shape[0], dtype=dtype, device=features.device)
+        for start, stop in linear.spans():
+            chunk = values(names, linear.chunk(start, stop))
+            for k, name in enumerate(names):
+                out[k, start:stop] = chunk[name]
+        ctx.save_for_backward(features, weight, bias)
+        ctx.rest, ctx.names = rest, names
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor):
+        linear = Linear(*ctx.saved_tensors, *ctx.rest)
+        gradients = _Gradients(linear, ctx.needs_input_grad)
+        for start, stop in linear.spans():
+            coefficients: dict[str, Tensor | None] = dict(zip(ctx.names, upstream[:, start:stop], strict=True))
+            gradients.add(start, stop, logits_gradient_(linear.chunk(start, stop), coefficients))
+        return *gradients.cast(), None, None
+
+
+class _Total(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        rest: tuple,
+        names: tuple[str, ...],
+        row: RowFunction,
+        row_weight: Tensor,
+        scale: Tensor,
+    ):
+        linear = Linear(features, weight, bias, *rest)
+        gradients = _Gradients(linear, ctx.needs_input_grad) if any(ctx.needs_input_grad[:3]) else None
+        total = torch.zeros((), dtype=scale.dtype, device=scale.device)
+        for start, stop in linear.spans():
+            rows = linear.chunk(start, stop)
+            numbers = values(names, rows)
+            if gradients is None:
+                total += (row(numbers, row_weight[start:stop]) * scale[start:stop]).sum()
+                continue
+            leaves = {name: number.detach().requires_grad_() for name, number in numbers.items()}
+            with torch.enable_grad():
+                part = (row(leaves, row_weight[start:stop]) * scale[start:stop]).sum()
+                found = (
+                    torch.autograd.grad(part, tuple(leaves.values()), allow_unused=True)
+                    if part.requires_grad
+                    else (None,) * len(leaves)
+                )
+            total += part.detach()
+            gradients.add(start, stop, logits_gradient_(rows, dict(zip(leaves, found, strict=True))))
+        ctx.gradients = gradients.cast() if gradients is not None else (None, None, None)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor):
+        scaled = (None if gradient is None else gradient * upstream.to(gradient.dtype) for gradient in ctx.gradients)
+        return *scaled, None, None, None, None, None
+
+
+def statistics(names: tuple[str, ...], linear: Linear) -> dict[str, Tensor]:
+    """The named statistics of each row, differentiable by features, weight and bias; each has shape (rows,)."""
+    out = _Statistics.apply(*linear[:3], linear[3:], names)
+    return dict(zip(names, out, strict=True))
+
+
+def total(row: RowFunction, names: tuple[str, ...], linear: Linear, row_weight: Tensor, scale: Tensor) -> Tensor:
+    """Σ_i scale_i row(statistics of row i, weight of row i), a scalar.
+
+    The derivative by the statistics is taken chunk by chunk, so `row` may depend on nothing learned but its statistics:
+    `learns_more` tells.
+    """
+    return _Total.apply(*linear[:3], linear[3:], names, row, row_weight, scale)
+
+
+def learns_more(row: RowFunction, names: tuple[str, ...], linear: Linear, row_weight: Tensor) -> bool:
+    """Whether the row function reaches a learned tensor besides its statistics (a temperature, say): asked of one row."""
+    if not torch.is_grad_enabled():
+        return False
+    with torch.no_grad():
+        first = values(names, linear.chunk(0, 1))
+    leaves = {name: number.requires_grad_() for name, number in first.items()}
+    value = row(leaves, row_weight[:1])
+    nodes, seen = [value.grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        variable = getattr(node, "variable", None)
+        if variable is not None and not any(variable is leaf for leaf in leaves.values()):
+            return True
+        nodes += [parent for parent, _ in node.next_functions]
+    return False

@@ -1,0 +1,129 @@
+"""The row statistics: what each is, and what it adds to the gradient of the logits.
+
+A row is the scores z of one example over V classes. Every loss of the book sees a row only through a few of these numbers.
+Each statistic is written twice, as a value and as a gradient, because an engine that keeps no logits cannot leave the
+second to autograd; a test holds the two equal for each name.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+NAMES = {
+    "target": "z_y, the score of the right class",
+    "logsumexp": "L = log Σ exp(z_j)",
+    "max": "max z_j",
+    "sum": "Σ z_j",
+    "square_sum": "Σ z_j²",
+    "softplus_sum": "Σ log(1 + exp(z_j))",
+    "log_probability": "z_y − L, formed without cancellation however large the scores are",
+    "log_probability_sum": "Σ w_j (z_j − L), w the class weights (1 where none are given)",
+    "soft_log_probability": "Σ w_j q_j (z_j − L), q the soft targets",
+}
+NEED_CLASS_INDEX = frozenset({"target", "log_probability"})
+NEED_SOFT_TARGET = frozenset({"soft_log_probability"})
+
+
+class Rows(NamedTuple):
+    """What the statistics look at: rows of logits with their targets, and the class weights."""
+
+    logits: Tensor  # (rows, classes), in the dtype that sums are taken in
+    target: Tensor | None  # (rows,) class indices, or (rows, classes) soft targets
+    weight: Tensor | None = None  # (classes,)
+
+
+def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Sums over classes are taken in float32, and in float64 for float64."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def values(names: tuple[str, ...], rows: Rows) -> dict[str, Tensor]:
+    """The named statistics of each row, by plain differentiable PyTorch; each has shape (rows,)."""
+    log_p = torch.log_softmax(rows.logits, -1) if any("log_probability" in name for name in names) else rows.logits
+    return {name: _value(name, rows, log_p) for name in names}
+
+
+def _value(name: str, rows: Rows, log_p: Tensor) -> Tensor:
+    logits, target, weight = rows
+    match name:
+        case "target":
+            return logits.gather(-1, target[:, None]).squeeze(-1)
+        case "logsumexp":
+            return torch.logsumexp(logits, -1)
+        case "max":
+            return logits.amax(-1)
+        case "sum":
+            return logits.sum(-1)
+        case "square_sum":
+            return logits.square().sum(-1)
+        case "softplus_sum":
+            return softplus(logits).sum(-1)
+        case "log_probability":
+            return log_p.gather(-1, target[:, None]).squeeze(-1)
+        case "log_probability_sum":
+            return (log_p if weight is None else log_p * weight).sum(-1)
+        case "soft_log_probability":
+            return (log_p * _soft_weight(rows)).sum(-1)
+    raise KeyError(name)
+
+
+def _soft_weight(rows: Rows) -> Tensor:
+    """w_j q_j, (rows, classes)."""
+    soft = rows.target.to(rows.logits.dtype)
+    return soft if rows.weight is None else soft * rows.weight
+
+
+def logits_gradient_(rows: Rows, coefficients: dict[str, Tensor | None]) -> Tensor:
+    """Turn the logits, in place, into Σ_k c_k ∂statistic_k/∂z_j.
+
+    `coefficients` holds c_k, the derivative of the loss by statistic k, shape (rows,); None counts as zero. The result is the
+    sum of a few element maps of the logits (softmax, sigmoid, z itself, 1) and of terms that touch few columns.
+    """
+    logits, target, weight = rows
+    given = {name: c for name, c in coefficients.items() if c is not None}
+    classes = logits.shape[-1]
+
+
+    # The factor of each element map. softmax: from the four statistics that hold L.
+    softmax: list[Tensor] = []
+    if "logsumexp" in given:
+        softmax.append(given["logsumexp"])
+    if "log_probability" in given:
+        softmax.append(-given["log_probability"])
+    if "log_probability_sum" in given:
+        mass = classes if weight is None else weight.sum()
+        softmax.append(-given["log_probability_sum"] * mass)
+    if "soft_log_probability" in given:
+        soft = _soft_weight(rows)
+        softmax.append(-given["soft_log_probability"] * soft.sum(-1))
+
+    extra: Tensor | None = None  # maps that need the logits themselves, before they are overwritten
+    if "square_sum" in given:
+        extra = logits * (2 * given["square_sum"])[:, None]
+    if "softplus_sum" in given:
+        sigmoid = torch.sigmoid(logits).mul_(given["softplus_sum"][:, None])
+        extra = sigmoid if extra is None else extra.add_(sigmoid)
+    if "max" in given:
+        at_max = (logits == logits.amax(-1, keepdim=True)).to(logits.dtype)
+        at_max *= (given["max"] / at_max.sum(-1))[:, None]  # ties share, as in torch.amax
+        extra = at_max if extra is None else extra.add_(at_max)
+
+    if softmax:
+        gradient = logits.sub_(torch.logsumexp(logits, -1, keepdim=True)).exp_().mul_(sum(softmax)[:, None])
+    else:
+        gradient = logits.zero_()
+    if extra is not None:
+        gradient += extra
+    if "sum" in given:
+        gradient += given["sum"][:, None]
+    if "log_probability_sum" in given:
+        by_class = given["log_probability_sum"][:, None]
+        gradient += by_class if weight is None else by_class * weight
+    if "soft_log_probability" in given:
+        gradient.addcmul_(soft, given["soft_log_probability"][:, None])
+    at_target = [given[name] for name in ("target", "log_probability") if name in given]
+    if at_target:
+        gradient.scatter_add_(-1, target[:, None], sum(at_target)[:, None])
+    return gradient
