@@ -1,0 +1,162 @@
+"""What every experiment returns, and how it survives an interruption.
+
+An experiment is a frozen config and a function `run(config, progress=True, folder=None) -> Run`. It splits its work into
+named units (a seed, a setting). With a folder, each finished unit is written at once, and a later call with the same config
+goes on where the last one stopped.
+"""
+
+import dataclasses
+import json
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.numpy import load_file, save_file
+from tqdm.auto import tqdm
+
+from lossbook.checks import bad_value
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of one setting at one step: a few named arrays."""
+
+    setting: str
+    step: int
+    arrays: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one unit of work gives: rows of the tidy history, and snapshots."""
+
+    rows: pd.DataFrame
+    snapshots: tuple[Snapshot, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished experiment: its config, a tidy history (a row per setting, seed and step), snapshots, and where it ran."""
+
+    experiment: str
+    config: Any
+    history: pd.DataFrame
+    snapshots: tuple[Snapshot, ...] = ()
+    seconds: float = 0.0
+    device: str = "cpu"
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
+
+
+def run_units(
+    experiment: str,
+    config: Any,
+    units: Mapping[str, Callable[[], Unit]],
+    *,
+    progress: bool = True,
+    folder: str | Path | None = None,
+    device: torch.device | str = "cpu",
+) -> Run:
+    """Do the units of an experiment in order, with a progress bar; with a folder, keep each and skip those already there.
+
+    Raises:
+        ValueError: the folder holds units of another config.
+    """
+    began = time.perf_counter()
+    place = None if folder is None else _open(Path(folder), experiment, config)
+    done: list[Unit] = []
+    for name, work in tqdm(units.items(), desc=experiment, disable=not progress, leave=False):
+        path = None if place is None else place / "units" / name.replace("/", "_")
+        unit = _read(path) if path is not None and path.with_suffix(".json").exists() else None
+        if unit is None:
+            unit = work()
+            if path is not None:
+                _write(path, unit)
+        done.append(unit)
+    history = pd.concat([unit.rows for unit in done], ignore_index=True)
+    snapshots = tuple(snapshot for unit in done for snapshot in unit.snapshots)
+    return Run(experiment, config, history, snapshots, time.perf_counter() - began, str(device), versions())
+
+
+def save(run: Run, folder: str | Path) -> None:
+    """Write a run: run.json, history.parquet, snapshots.safetensors. Nothing is pickled."""
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    about = {
+        "experiment": run.experiment,
+        "config": _plain(run.config),
+        "seconds": run.seconds,
+        "device": run.device,
+        "versions": dict(run.versions),
+    }
+    (place / "run.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    _write(place / "history", Unit(run.history, run.snapshots))
+
+
+def load(folder: str | Path, config_class: type) -> Run:
+    """Read a run that `save` wrote.
+
+    Args:
+        folder: the folder given to `save`.
+        config_class: the experiment's frozen Config.
+
+    Raises:
+        FileNotFoundError: no run there.
+    """
+    place = Path(folder)
+    if not (place / "run.json").exists():
+        raise FileNotFoundError(f"folder: got {str(place)!r}, expected a folder that `save` wrote, with run.json in it")
+    about = json.loads((place / "run.json").read_text(encoding="utf-8"))
+    fields = {f.name: f for f in dataclasses.fields(config_class)}
+    config = config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items() if k in fields})
+    unit = _read(place / "history")
+    return Run(about["experiment"], config, unit.rows, unit.snapshots, about["seconds"], about["device"], about["versions"])
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def _open(place: Path, experiment: str, config: Any) -> Path:
+    (place / "units").mkdir(parents=True, exist_ok=True)
+    about = {"experiment": experiment, "config": _plain(config)}
+    path = place / "config.json"
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != about:
+        raise bad_value("folder", str(place), "an empty folder, or one begun with the same experiment and config")
+    path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return place
+
+
+def _write(path: Path, unit: Unit) -> None:
+    """The JSON is written last: a unit is there when its JSON is."""
+    unit.rows.to_parquet(path.with_suffix(".parquet"))
+    arrays = {
+        f"{i}/{name}": np.ascontiguousarray(array)
+        for i, snapshot in enumerate(unit.snapshots)
+        for name, array in snapshot.arrays.items()
+    }
+    save_file(arrays, path.with_suffix(".safetensors"))
+    index = [{"setting": s.setting, "step": s.step, "arrays": list(s.arrays)} for s in unit.snapshots]
+    unfinished = path.with_suffix(".json.part")
+    unfinished.write_text(json.dumps(index), encoding="utf-8")
+    unfinished.replace(path.with_suffix(".json"))
+
+
+def _read(path: Path) -> Unit:
+    arrays = load_file(path.with_suffix(".safetensors"))
+    index = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    snapshots = tuple(
+        Snapshot(about["setting"], about["step"], {name: arrays[f"{i}/{name}"] for name in about["arrays"]})
+        for i, about in enumerate(index)
+    )
+    return Unit(pd.read_parquet(path.with_suffix(".parquet")), snapshots)

@@ -1,0 +1,58 @@
+"""Pictures that say in words what they show: PNG inside `<figure>`, with alt text and a caption.
+
+Jupyter drops the alt text of a plain image output, so every picture of the book goes through here.
+"""
+
+import base64
+import html
+import io
+
+from IPython.display import HTML
+from matplotlib.figure import Figure
+
+from lossbook.checks import bad_type
+
+DOTS_PER_INCH = 110  # of a shown figure at 100 %; the picture holds twice as many, for dense screens
+
+
+def png(figure: Figure, dots_per_inch: float = DOTS_PER_INCH) -> bytes:
+    """The figure as PNG."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=dots_per_inch, pil_kwargs={"compress_level": 1})
+    return out.getvalue()
+
+
+def figure_html(picture: bytes, alt: str, caption: str = "", width: int | None = None) -> str:
+    """`<figure>` with the picture inline, its alt text and its caption.
+
+    Args:
+        picture: PNG.
+        alt: what the picture shows, in words.
+        caption: how to read it; plain text, or TeX between dollar signs.
+        width: in CSS pixels; None leaves the picture's own.
+    """
+    if not isinstance(alt, str) or not alt.strip():
+        raise bad_type("alt", alt, "words that say what the picture shows")
+    size = f' width="{width}"' if width else ""
+    source = base64.b64encode(picture).decode("ascii")
+    text = f"<figcaption>{html.escape(caption, quote=False)}</figcaption>" if caption else ""
+    image = f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt)}"{size} style="max-width: 100%; height: auto">'
+    return f'<figure style="margin: 0.5em 0">{image}{text}</figure>'
+
+
+def show(figure: Figure, *, alt: str, caption: str = "") -> HTML:
+    """A figure as a cell's output, with the words that stand for it.
+
+    Args:
+        figure: a matplotlib figure.
+        alt: what the picture shows, for a reader who does not see it.
+        caption: how to read it.
+
+    Returns:
+        An object that Jupyter displays; put it last in the cell.
+
+    Raises:
+        TypeError: no alt text.
+    """
+    width = round(figure.get_size_inches()[0] * DOTS_PER_INCH * 0.9)
+    return HTML(figure_html(png(figure, 1.6 * DOTS_PER_INCH), alt, caption, width))
