@@ -77,7 +77,7 @@ def run_units(
     done: list[Unit] = []
     for name, work in tqdm(units.items(), desc=experiment, disable=not progress, leave=False):
         path = None if place is None else place / "units" / name.replace("/", "_")
-        unit = _read(path) if path is not None and path.with_suffix(".json").exists() else None
+        unit = _read(path) if path is not None and _beside(path, ".json").exists() else None
         if unit is None:
             unit = work()
             if path is not None:
@@ -137,26 +137,30 @@ def _open(place: Path, experiment: str, config: Any) -> Path:
     return place
 
 
+def _beside(path: Path, suffix: str) -> Path:
+    return path.parent / (path.name + suffix)  # a unit's name may hold dots
+
+
 def _write(path: Path, unit: Unit) -> None:
     """The JSON is written last: a unit is there when its JSON is."""
-    unit.rows.to_parquet(path.with_suffix(".parquet"))
+    unit.rows.to_parquet(_beside(path, ".parquet"))
     arrays = {
         f"{i}/{name}": np.ascontiguousarray(array)
         for i, snapshot in enumerate(unit.snapshots)
         for name, array in snapshot.arrays.items()
     }
-    save_file(arrays, path.with_suffix(".safetensors"))
+    save_file(arrays, _beside(path, ".safetensors"))
     index = [{"setting": s.setting, "step": s.step, "arrays": list(s.arrays)} for s in unit.snapshots]
-    unfinished = path.with_suffix(".json.part")
+    unfinished = _beside(path, ".json.part")
     unfinished.write_text(json.dumps(index), encoding="utf-8")
-    unfinished.replace(path.with_suffix(".json"))
+    unfinished.replace(_beside(path, ".json"))
 
 
 def _read(path: Path) -> Unit:
-    arrays = load_file(path.with_suffix(".safetensors"))
-    index = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    arrays = load_file(_beside(path, ".safetensors"))
+    index = json.loads(_beside(path, ".json").read_text(encoding="utf-8"))
     snapshots = tuple(
         Snapshot(about["setting"], about["step"], {name: arrays[f"{i}/{name}"] for name in about["arrays"]})
         for i, about in enumerate(index)
     )
-    return Unit(pd.read_parquet(path.with_suffix(".parquet")), snapshots)
+    return Unit(pd.read_parquet(_beside(path, ".parquet")), snapshots)
