@@ -22,8 +22,8 @@ def describe(value: Any) -> str:
     """
     if isinstance(value, torch.Tensor):
         return f"a {str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
-    text = repr(value)
-    return text if len(text) <= 60 else f"a {type(value).__name__}"
+    text, kind = repr(value), type(value).__name__
+    return text if len(text) <= 60 else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def bad_value(argument: str, got: Any, expected: str) -> ValueError:
@@ -37,8 +37,9 @@ def bad_value(argument: str, got: Any, expected: str) -> ValueError:
 
 def bad_type(argument: str, got: Any, expected: str) -> TypeError:
     """The TypeError that names the argument, what it got and what was expected."""
-    shown = describe(got) if isinstance(got, torch.Tensor) else f"{describe(got)} ({type(got).__name__})"
-    return TypeError(f"{argument}: got {shown}, expected {expected}")
+    shown, kind = describe(got), type(got).__name__
+    named = isinstance(got, torch.Tensor) or shown.endswith(f" {kind}")
+    return TypeError(f"{argument}: got {shown}{'' if named else f' ({kind})'}, expected {expected}")
 
 
 def check_choice(argument: str, value: Any, choices: Collection[str]) -> None:
@@ -76,16 +77,20 @@ def check_number(
     expected = " ".join(["a finite number" if finite else "a number", " and ".join(bounds)]).strip()
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise bad_type(argument, value, expected)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond the largest float
+        raise bad_value(argument, value, expected) from None
     inside = (
-        (above == -math.inf or value > above)
-        and value >= at_least
-        and (below == math.inf or value < below)
-        and value <= at_most
-        and (math.isfinite(value) or not finite)
+        (above == -math.inf or number > above)
+        and number >= at_least
+        and (below == math.inf or number < below)
+        and number <= at_most
+        and (math.isfinite(number) or not finite)
     )
-    if math.isnan(value) or not inside:
+    if math.isnan(number) or not inside:
         raise bad_value(argument, value, expected)
-    return float(value)
+    return number
 
 
 def check_floating(argument: str, value: Any) -> torch.Tensor:
@@ -106,4 +111,6 @@ def check_same_shape(argument: str, value: torch.Tensor, other_argument: str, ot
 def check_same_device(argument: str, value: torch.Tensor, other_argument: str, other: torch.Tensor) -> None:
     """Refuse a tensor that lives on another device than another argument."""
     if value.device != other.device:
-        raise ValueError(f"{argument}: got a tensor on {value.device}, expected the device of {other_argument}, {other.device}")
+        raise ValueError(
+            f"{argument}: got a tensor on {value.device}, expected the device of {other_argument}, {other.device}"
+        )

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossbook.checks import bad_type, bad_value
 from lossbook.catalog import Record, find
+from lossbook.checks import bad_type, bad_value, check_floating, check_number
 
 
 class ClaimError(AssertionError):
@@ -49,24 +49,30 @@ def claim(
     """
     if not isinstance(statement, str) or not statement:
         raise bad_type("statement", statement, "words")
-    bounds = [(word, bound) for word, bound in (("at least", at_least), ("at most", at_most)) if bound is not None]
+    bounds = [
+        (name.replace("_", " "), _number(name, bound))
+        for name, bound in (("at_least", at_least), ("at_most", at_most))
+        if bound is not None
+    ]
+    tolerance = check_number("tolerance", tolerance, at_least=0)
+    found = _tensor("value", value)
+    if found.numel() == 0:
+        raise bad_value("value", value, "at least one element: an empty claim says nothing")
     if expected is None and not bounds:
-        if isinstance(value, Tensor) or hasattr(value, "all"):
-            value = bool(value.all())
-        if not isinstance(value, bool):
+        if found.dtype != torch.bool:
             raise bad_type("value", value, "a condition, or a number with expected, at_least or at_most")
-        if not value:
+        if not found.all():
             raise ClaimError(statement)
         print(f"✓ {statement}")
         return
-    found = torch.as_tensor(value).detach().double().cpu()
-    if found.numel() == 0:
-        raise bad_value("value", value, "at least one element: an empty claim says nothing")
+    found = found.double()
     wanted: list[str] = []
     holds = True
     shown = found.reshape(-1)[0].item() if found.numel() == 1 else None
     if expected is not None:
-        target = torch.as_tensor(expected).detach().double().cpu()
+        target = _tensor("expected", expected).double()
+        if target.numel() != 1 and target.shape != found.shape:
+            raise bad_value("expected", expected, f"one number, or as many as the value, shape {tuple(found.shape)}")
         deviation = (found - target).abs()
         deviation = torch.where(found == target, 0.0, deviation)  # inf equals inf
         holds = bool((deviation <= tolerance).all())
@@ -87,16 +93,33 @@ def claim(
     print(f"✓ {statement}  ({got}, {', '.join(wanted)})")
 
 
+def _tensor(argument: str, value: Any) -> Tensor:
+    """A number, array or tensor as a tensor on the CPU, cut from any graph."""
+    try:
+        found = value if isinstance(value, Tensor) else torch.tensor(value)  # a copy: arrays may be read-only
+        return found.detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise bad_type(argument, value, "a number, an array or a tensor") from None
+
+
+def _number(argument: str, value: Any) -> float:
+    found = _tensor(argument, value)
+    if found.numel() != 1:
+        raise bad_value(argument, value, "one number")
+    return float(found)
+
+
 def check_gradient(
     loss: str | Record | Callable[..., Tensor],
     gradient: Callable[..., Any],
     *inputs: Tensor,
-    **parameters: float,
+    **parameters: Any,
 ) -> float:
     """Hold a derivative worked out by hand against autograd's, and say how well it fits.
 
     Args:
-        loss: the name of a loss in the catalogue, a record, or a function from the inputs to a loss (its sum is differentiated).
+        loss: the name of a loss in the catalogue, a record, or a function from the inputs to a loss, whose sum is
+            differentiated.
         gradient: the reader's function of the same inputs and parameters, to the gradient by the first input.
         inputs: the first is differentiated by; float64 shows the last digits.
         parameters: passed to both.
@@ -113,10 +136,15 @@ def check_gradient(
         >>> def mine(logits, target):
         ...     return torch.softmax(logits, -1) - torch.nn.functional.one_hot(target, 3)
         >>> worst = check_gradient("cross_entropy", mine, logits, target)
-        cross_entropy: exact: False | approximate: True | max difference: 1.1e-16
+        cross_entropy: exact: ... | approximate: True | max difference: ...
+        >>> worst < 1e-15
+        True
     """
     if not inputs or not all(isinstance(tensor, Tensor) for tensor in inputs):
         raise bad_type("inputs", inputs, "tensors, the first of them the one to differentiate by")
+    check_floating("inputs", inputs[0])
+    if not callable(gradient):
+        raise bad_type("gradient", gradient, "a function of the inputs to the derivative by the first")
     name, function = _resolve(loss, parameters)
     first = inputs[0].detach().clone().requires_grad_()
     with torch.enable_grad():
@@ -124,7 +152,7 @@ def check_gradient(
     found = gradient(*(tensor.detach() for tensor in inputs), **parameters)
     if found is None:
         raise ClaimError(f"{name}: your function returned None; does it end in `return`?")
-    found = torch.as_tensor(found)
+    found = _tensor("gradient", found)
     if found.shape != wanted.shape:
         raise ClaimError(
             f"{name}: your gradient has shape {tuple(found.shape)}, the input has {tuple(wanted.shape)}; "
@@ -133,16 +161,22 @@ def check_gradient(
     difference = (found.to(wanted.dtype) - wanted).abs()
     worst = float(difference.max()) if difference.numel() else 0.0
     exact = bool((found == wanted).all())
-    close = bool(torch.allclose(found.to(wanted.dtype), wanted, rtol=1e-5, atol=1e-8))  # as torch.allclose: float32 work passes
+    close = torch.allclose(found.to(wanted.dtype), wanted, rtol=1e-5, atol=1e-8)  # so that float32 work passes
     if not close:
-        place = tuple(int(i) for i in torch.unravel_index(torch.nan_to_num(difference, nan=math.inf).argmax(), difference.shape))
+        furthest = torch.nan_to_num(difference, nan=math.inf).argmax()
+        place = tuple(int(i) for i in torch.unravel_index(furthest, difference.shape))
         mine, theirs = float(found[place]), float(wanted[place])
-        raise ClaimError(f"{name}: max difference {worst:.2g}; at {list(place)} yours is {mine:.6g}, autograd's {theirs:.6g}. {_hint(found, wanted)}")
+        raise ClaimError(
+            f"{name}: max difference {worst:.2g}; at {list(place)} yours is {mine:.6g}, autograd's {theirs:.6g}. "
+            + _hint(found, wanted)
+        )
     print(f"{name}: exact: {exact} | approximate: {close} | max difference: {worst:.2g}")
     return worst
 
 
-def _resolve(loss: str | Record | Callable[..., Tensor], parameters: dict[str, float]) -> tuple[str, Callable[..., Tensor]]:
+def _resolve(
+    loss: str | Record | Callable[..., Tensor], parameters: dict[str, Any]
+) -> tuple[str, Callable[..., Tensor]]:
     if isinstance(loss, str | Record):
         record = find(loss)
         return record.key, lambda first, *rest: record.value(first, *rest, **parameters)
@@ -159,5 +193,8 @@ def _hint(found: Tensor, wanted: Tensor) -> str:
     inside = wanted.abs() > 1e-12
     ratio = (found[inside] / wanted[inside]) if inside.any() else wanted.new_zeros(0)
     if ratio.numel() > 1 and torch.allclose(ratio, ratio[0].expand_as(ratio), rtol=1e-4):
-        return f"It is {float(ratio[0]):.4g} times the right one everywhere: a factor is missing, or the mean was taken over the batch."
+        return (
+            f"It is {float(ratio[0]):.4g} times the right one everywhere: "
+            "a factor is missing, or the mean was taken over the batch."
+        )
     return "Work that one entry out by hand."

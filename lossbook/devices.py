@@ -22,5 +22,7 @@ def device() -> torch.device:
         chosen = torch.device(wanted)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"LOSSBOOK_DEVICE: got {wanted!r}, expected a device torch can use here, such as 'cpu' or 'cuda:0'") from error
+        raise ValueError(
+            f"LOSSBOOK_DEVICE: got {wanted!r}, expected a device torch can use here, such as 'cpu' or 'cuda:0'"
+        ) from error
     return chosen

@@ -1,7 +1,7 @@
 """The one door between losses and engines: `LinearLogits`, `row_statistics`, `row_loss`.
 
-A loss is a function of a few numbers a row. This room checks the input, hands it to the engine that fits where the tensors
-live, and reduces; it knows no loss, and the engines know no reduction.
+A loss is a function of a few numbers a row. This room checks the input, hands it to the engine that fits where the
+tensors live, and reduces; it knows no loss, and the engines know no reduction.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ from lossbook import kernels
 from lossbook.checks import (
     bad_type,
     bad_value,
+    check_choice,
     check_floating,
     check_reduction,
     check_same_device,
@@ -54,7 +55,8 @@ class LinearLogits:
     memory_budget: int = field(default=64 * 2**20, kw_only=True)
 
     def __post_init__(self) -> None:
-        features, weight, bias = check_floating("features", self.features), check_floating("weight", self.weight), self.bias
+        features = check_floating("features", self.features)
+        weight, bias = check_floating("weight", self.weight), self.bias
         if features.ndim < 1:
             raise bad_value("features", features, "shape (*batch, dimension)")
         if weight.ndim != 2 or weight.shape[1] != features.shape[-1] or weight.shape[0] < 1:
@@ -66,8 +68,10 @@ class LinearLogits:
                 check_same_device(name, tensor, "features", features)
                 if tensor.dtype != features.dtype:
                     raise bad_type(name, tensor, f"the dtype of features, {features.dtype}")
-        if not isinstance(self.memory_budget, int) or self.memory_budget < 1:
-            raise bad_value("memory_budget", self.memory_budget, "a positive number of bytes")
+        if isinstance(self.memory_budget, bool) or not isinstance(self.memory_budget, int):
+            raise bad_type("memory_budget", self.memory_budget, "a whole number of bytes > 0")
+        if self.memory_budget < 1:
+            raise bad_value("memory_budget", self.memory_budget, "a whole number of bytes > 0")
 
     @property
     def shape(self) -> torch.Size:
@@ -113,14 +117,13 @@ def _prepare(
             raise bad_value("logits", logits, "shape (*batch, classes) with at least one class")
     if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
         raise bad_type("ignore_index", ignore_index, "an integer")
-    if unknown := [name for name in names if name not in kernels.NAMES]:
-        raise bad_value("names", unknown[0], "statistics among " + ", ".join(kernels.NAMES))
     shape, classes = logits.shape[:-1], logits.shape[-1]
     if weight is not None:
         if check_floating("weight", weight).shape != (classes,):
             raise bad_value("weight", weight, f"one weight per class, shape ({classes},)")
         check_same_device("weight", weight, "logits", logits)  # type: ignore[arg-type]
-    _check_target(logits, target, names, ignore_index)
+        _check_constant("weight", weight)
+    target = _check_target(logits, target, names, ignore_index)
 
     dtype = kernels.accumulation_dtype(logits.dtype)
     class_weight = None if weight is None else weight.to(dtype)
@@ -130,7 +133,7 @@ def _prepare(
     if target is not None and target.is_floating_point():
         target = target.reshape(rows, classes)
     elif target is not None:
-        target = target.reshape(rows).long()
+        target = target.reshape(rows)
         kept = target != ignore_index
         if bool(kept.all()):
             kept = None
@@ -138,7 +141,7 @@ def _prepare(
             target = target[kept]
         row_weight = torch.ones_like(target, dtype=dtype) if class_weight is None else class_weight[target]
     if isinstance(logits, LinearLogits):
-        features = _keep(logits.features.reshape(rows, -1), kept)
+        features = _keep(logits.features.reshape(rows, logits.features.shape[-1]), kept)
         data: kernels.Rows | kernels.Linear = kernels.Linear(
             features, logits.weight, logits.bias, target, class_weight, logits.memory_budget
         )
@@ -148,17 +151,34 @@ def _prepare(
 
 
 def _keep(rows: Tensor, kept: Tensor | None) -> Tensor:
-    # Rows that do not count are taken out before anything is computed: they cost nothing, and a NaN in them stays there.
+    # Rows that do not count are taken out before anything is computed: they cost nothing, a NaN in them stays there.
     return rows if kept is None else rows[kept]
 
 
-def _check_target(logits: Tensor | LinearLogits, target: Tensor | None, names: Sequence[str], ignore_index: int) -> None:
+def _check_names(names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise bad_type("names", names, "a tuple of statistics among " + ", ".join(kernels.NAMES))
+    for name in names:
+        check_choice("names", name, kernels.NAMES)
+    return tuple(names)
+
+
+def _check_constant(argument: str, value: Tensor) -> None:
+    # A silent zero in its place would be worse than no gradient.
+    if value.requires_grad and torch.is_grad_enabled():
+        raise ValueError(f"{argument}: got a tensor that requires grad, expected a constant: no gradient reaches it")
+
+
+def _check_target(
+    logits: Tensor | LinearLogits, target: Tensor | None, names: Sequence[str], ignore_index: int
+) -> Tensor | None:
+    """The target, checked; class indices as int64."""
     shape, classes = logits.shape[:-1], logits.shape[-1]
     needs_index, needs_soft = kernels.NEED_CLASS_INDEX.intersection(names), kernels.NEED_SOFT_TARGET.intersection(names)
     if target is None:
         if needs_index or needs_soft:
             raise bad_type("target", target, "a tensor: a statistic asked for looks at the target")
-        return
+        return None
     if not isinstance(target, Tensor):
         raise bad_type("target", target, "a tensor of class indices" + (" or of soft targets" if needs_soft else ""))
     check_same_device("target", target, "logits", logits)  # type: ignore[arg-type]
@@ -167,17 +187,23 @@ def _check_target(logits: Tensor | LinearLogits, target: Tensor | None, names: S
             raise bad_type("target", target, f"class indices (int64) of shape {tuple(shape)}")
         if target.shape != logits.shape:
             raise bad_value("target", target, f"soft targets of the shape of the logits, {tuple(logits.shape)}")
-        return
+        if isinstance(logits, LinearLogits):
+            _check_constant("target", target)
+        return target
     if target.dtype == torch.bool or target.is_complex():
         raise bad_type("target", target, "class indices (int64)")
     if needs_soft:
         raise bad_type("target", target, f"soft targets (floating point) of shape {tuple(logits.shape)}")
     if target.shape != shape:
         raise bad_value("target", target, f"class indices of shape {tuple(shape)}, the logits' without the class axis")
+    target = target.long()
     outside = (target != ignore_index) & ((target < 0) | (target >= classes))
     if bool(outside.any()):
         found = int(target[outside].reshape(-1)[0])
-        raise ValueError(f"target: got class {found}, expected classes 0 to {classes - 1}, or ignore_index {ignore_index}")
+        raise ValueError(
+            f"target: got class {found}, expected classes 0 to {classes - 1}, or ignore_index {ignore_index}"
+        )
+    return target
 
 
 def _restore(values: Tensor, batch: _Batch) -> Tensor:
@@ -206,7 +232,8 @@ def row_statistics(
 
     Args:
         logits: (*batch, classes), or `LinearLogits`.
-        target: (*batch) class indices, or soft targets (*batch, classes) where a statistic looks at them; None where none does.
+        target: (*batch) class indices, or soft targets (*batch, classes) where a statistic looks at them; None where
+            none does.
         names: among `lossbook.kernels.NAMES`: target, logsumexp, max, sum, square_sum, softplus_sum, log_probability,
             log_probability_sum, soft_log_probability.
         weight: (classes,) class weights, for the statistics that hold them.
@@ -223,7 +250,7 @@ def row_statistics(
         >>> round(float(stats.logsumexp - stats.target), 6)        # cross-entropy
         0.407606
     """
-    names = tuple(names)
+    names = _check_names(names)
     batch = _prepare(logits, target, names, weight, ignore_index)
     found = _statistics(batch, names)
     return SimpleNamespace(classes=batch.classes, **{name: _restore(value, batch) for name, value in found.items()})
@@ -243,11 +270,11 @@ def row_loss(
     """A loss from its row function: check, choose the engine, reduce.
 
     Args:
-        row: from a namespace of statistics, each of shape (rows,), to one loss a row. It also finds `classes`, the number of
-            classes, and `weight`, the weight of each row's class (1 where none is given).
+        row: from a namespace of statistics, each of shape (rows,), to one loss a row. It also finds `classes`, the
+            number of classes, and `weight`, the weight of each row's class (1 where none is given).
         logits, target, names, ignore_index: as in `row_statistics`.
-        weight: (classes,) class weights. A row is multiplied by the weight of its class, and "mean" divides by the sum of the
-            weights of the rows that count, as torch does. Where no row counts, or their weights sum to 0, the mean is 0.
+        weight: (classes,) class weights. A row is multiplied by the weight of its class, and "mean" divides by the sum
+            of the weights of the rows that count, as torch does; where that sum is 0, or no row counts, the mean is 0.
         reduction: "mean", "sum" or "none".
         row_is_weighted: the row function has used `weight` itself; it is then only divided by.
 
@@ -264,7 +291,9 @@ def row_loss(
         True
     """
     check_reduction(reduction)
-    names = tuple(names)
+    if not callable(row):
+        raise bad_type("row", row, "a function from statistics to one loss per row")
+    names = _check_names(names)
     batch = _prepare(logits, target, names, weight, ignore_index)
 
     def on_numbers(numbers: dict[str, Tensor], row_weight: Tensor) -> Tensor:
@@ -277,13 +306,12 @@ def row_loss(
     if reduction == "mean":
         divisor = batch.row_weight.sum()
         scale = scale / torch.where(divisor == 0, torch.ones_like(divisor), divisor)
-    in_one_visit = (
+    if (
         isinstance(batch.data, kernels.Linear)
         and reduction != "none"
         and len(scale) > 0
         and not kernels.learns_more(on_numbers, names, batch.data, batch.row_weight)
-    )
-    if in_one_visit:
+    ):
         loss = kernels.linear_total(on_numbers, names, batch.data, batch.row_weight, scale)
     else:
         values = on_numbers(_statistics(batch, names), batch.row_weight)

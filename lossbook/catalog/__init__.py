@@ -1,27 +1,30 @@
 """The catalogue: a record of every loss, and a row for every published system that the book is to contain."""
 
-from lossbook.catalog import _classification, _margin, _regression
+from lossbook.catalog import _classification, _margin, _regression, _reward
 from lossbook.catalog.record import Parameter, Properties, Record, Reference, SpecialCase
+from lossbook.checks import bad_type, check_choice
 
 RECORDS: dict[str, Record] = {
-    record.key: record for module in (_classification, _margin, _regression) for record in module.RECORDS
+    record.key: record for module in (_classification, _margin, _regression, _reward) for record in module.RECORDS
 }
 
 __all__ = ["RECORDS", "Parameter", "Properties", "Record", "Reference", "SpecialCase", "find"]
 
 
 def find(loss: str | Record) -> Record:
-    """The record of a loss, by its name.
+    r"""The record of a loss, by its name.
 
     Raises:
+        TypeError: neither a name nor a record.
         ValueError: no loss has that name; the message lists those that do.
 
     Example:
         >>> find("hinge_loss").formula
-        '\\\\max(0, 1 - m)'
+        '\\max(0, 1 - m)'
     """
     if isinstance(loss, Record):
         return loss
-    if loss not in RECORDS:
-        raise ValueError(f"loss: got {loss!r}, expected one of " + ", ".join(sorted(RECORDS)))
+    if not isinstance(loss, str):
+        raise bad_type("loss", loss, "the name of a loss, or a record")
+    check_choice("loss", loss, sorted(RECORDS))
     return RECORDS[loss]

@@ -10,7 +10,11 @@ from lossbook import losses
 from lossbook.catalog.record import Parameter, Properties, Record, Reference, SpecialCase
 
 MAO = Reference(
-    "Mao, Mohri & Zhong", 2023, "Cross-Entropy Loss Functions: Theoretical Analysis and Applications", "2304.07288", "ICML"
+    "Mao, Mohri & Zhong",
+    2023,
+    "Cross-Entropy Loss Functions: Theoretical Analysis and Applications",
+    "2304.07288",
+    "ICML",
 )
 
 
@@ -50,7 +54,7 @@ def _upper(tau: float) -> float:
 
 
 def _steepest(tau: float) -> float:
-    """sup_p p^{τ−1} (1 − p) √2 over p in (0, 1): the two largest entries of p − e_y when one wrong class has the rest."""
+    """sup_p p^{τ−1} (1 − p) √2: the gradient is longest when one wrong class has all of 1 − p."""
     if tau < 1:
         return math.inf
     best = (tau - 1) / tau
@@ -75,7 +79,9 @@ RECORDS = (
         gradient_formula=r"p - (1-\varepsilon)\,e_y - \varepsilon/V",
         gradient=_cross_entropy_gradient,
         parameters=(
-            Parameter("label_smoothing", 0.0, 0.0, 0.9, 0.01, "share of the target spread over all classes", r"\varepsilon"),
+            Parameter(
+                "label_smoothing", 0.0, 0.0, 0.9, 0.01, "share of the target spread over all classes", r"\varepsilon"
+            ),
         ),
         special_cases=(
             SpecialCase(
@@ -92,7 +98,7 @@ RECORDS = (
         properties=Properties(
             convex=True,
             shift_invariant=True,
-            lipschitz=math.sqrt(2),
+            lipschitz=lambda label_smoothing: math.hypot(1, 1 - label_smoothing),
             proper=lambda label_smoothing: label_smoothing == 0,
         ),
         statistics=("log_probability", "log_probability_sum"),
@@ -108,7 +114,9 @@ RECORDS = (
         formula=r"\frac{p_y^{\tau-1}-1}{1-\tau},\qquad \tau=1:\ -\log p_y",
         gradient_formula=r"p_y^{\tau-1}\,(p - e_y)",
         gradient=_comp_sum_gradient,
-        parameters=(Parameter("tau", 1.0, 0.0, 3.0, 0.05, "0 sum-exponential, 1 cross-entropy, 2 mean absolute error", r"\tau"),),
+        parameters=(
+            Parameter("tau", 1.0, 0.0, 3.0, 0.05, "0 sum-exponential, 1 cross-entropy, 2 mean absolute error", r"\tau"),
+        ),
         special_cases=(
             SpecialCase(
                 "tau=1 is cross-entropy",
@@ -180,7 +188,10 @@ RECORDS = (
         ),
         statistics=("log_probability",),
         reference=Reference(
-            "Zhang & Sabuncu", 2018, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels", "1805.07836"
+            "Zhang & Sabuncu",
+            2018,
+            "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels",
+            "1805.07836",
         ),
         system="comp_sum",
     ),
@@ -198,16 +209,18 @@ RECORDS = (
             SpecialCase(
                 "it is half the absolute error between softmax and one-hot target",
                 {},
-                lambda logits, target: (_softmax_and_target(logits, target)[0] - _softmax_and_target(logits, target)[1])
-                .abs()
-                .sum(-1)
-                / 2,
+                lambda logits, target: (
+                    (_softmax_and_target(logits, target)[0] - _softmax_and_target(logits, target)[1]).abs().sum(-1) / 2
+                ),
             ),
         ),
         properties=Properties(upper=1.0, convex=False, shift_invariant=True, lipschitz=math.sqrt(2) / 4, proper=False),
         statistics=("log_probability",),
         reference=Reference(
-            "Ghosh, Kumar & Sastry", 2017, "Robust Loss Functions under Label Noise for Deep Neural Networks", "1712.09482"
+            "Ghosh, Kumar & Sastry",
+            2017,
+            "Robust Loss Functions under Label Noise for Deep Neural Networks",
+            "1712.09482",
         ),
         system="comp_sum",
     ),
@@ -219,7 +232,8 @@ RECORDS = (
         origin="surrogate",
         chapter="01",
         formula=r"\Phi_\tau\Big(\sum_{k\ne y} e^{-D_k/\rho}\Big) + \nu\,\lVert D' - D\rVert_2,\quad D_k = z_y - z_k",
-        gradient_formula=r"\tfrac1\rho\, p_y^{\tau-1}(p - e_y)\big|_{z/\rho} + \nu\,(u - e_y \textstyle\sum_k u_k),\quad u = \frac{D'-D}{\lVert D'-D\rVert}",
+        gradient_formula=r"\tfrac1\rho\, p_y^{\tau-1}(p - e_y)\big|_{z/\rho} + \nu\,(u - e_y \textstyle\sum_k u_k),"
+        r"\quad u = \frac{D'-D}{\lVert D'-D\rVert}",
         gradient=_smooth_adversarial_gradient,
         parameters=(
             Parameter("tau", 1.0, 0.0, 2.0, 0.05, "the comp-sum exponent", r"\tau"),
@@ -233,9 +247,16 @@ RECORDS = (
                 lambda logits, target: losses.comp_sum_loss(logits, target, reduction="none"),
             ),
         ),
-        properties=Properties(shift_invariant=True),
+        properties=Properties(
+            upper=lambda tau, rho, nu: math.inf if nu else _upper(tau),
+            convex=lambda tau, rho, nu: tau <= 1,
+            shift_invariant=True,
+            lipschitz=lambda tau, rho, nu: math.inf if nu else _steepest(tau) / rho,  # the movement's slope is ν √V
+        ),
         statistics=("log_probability", "target", "sum", "square_sum"),
-        companions={"adversarial_logits": lambda logits: logits.detach() + torch.cos(torch.arange(logits.shape[-1]) + 0.5)},
+        companions={
+            "adversarial_logits": lambda logits: logits.detach() + torch.cos(torch.arange(logits.shape[-1]) + 0.5)
+        },
         reference=MAO,
         system="comp_sum",
     ),

@@ -38,7 +38,9 @@ RECORDS = (
         r"-\sigma(-m)",
         lambda margin: -torch.sigmoid(-margin),
         Properties(convex=True, lipschitz=1.0, calibrated=True),
-        Reference("Friedman, Hastie & Tibshirani", 2000, "Additive logistic regression", venue="Annals of Statistics 28"),
+        Reference(
+            "Friedman, Hastie & Tibshirani", 2000, "Additive logistic regression", venue="Annals of Statistics 28"
+        ),
     ),
     _record(
         losses.hinge_loss,
@@ -68,7 +70,9 @@ RECORDS = (
         r"-e^{-m}",
         lambda margin: -torch.exp(-margin),
         Properties(convex=True, calibrated=True),
-        Reference("Freund & Schapire", 1997, "A decision-theoretic generalization of on-line learning", venue="JCSS 55"),
+        Reference(
+            "Freund & Schapire", 1997, "A decision-theoretic generalization of on-line learning", venue="JCSS 55"
+        ),
     ),
     _record(
         losses.savage_loss,
@@ -78,7 +82,9 @@ RECORDS = (
         r"-4\,\sigma(-2m)^2\,\sigma(2m)",
         lambda margin: -4 * torch.sigmoid(-2 * margin).square() * torch.sigmoid(2 * margin),
         Properties(upper=1.0, convex=False, lipschitz=16 / 27, calibrated=True),
-        Reference("Masnadi-Shirazi & Vasconcelos", 2008, "On the design of loss functions for classification", venue="NIPS 21"),
+        Reference(
+            "Masnadi-Shirazi & Vasconcelos", 2008, "On the design of loss functions for classification", venue="NIPS 21"
+        ),
     ),
     _record(
         losses.tangent_loss,
@@ -87,7 +93,7 @@ RECORDS = (
         r"(2\arctan m - 1)^2",
         r"\frac{4\,(2\arctan m - 1)}{1 + m^2}",
         lambda margin: 4 * (2 * torch.arctan(margin) - 1) / (1 + margin.square()),
-        Properties(upper=(math.pi + 1) ** 2, convex=False, lipschitz=5.5654, calibrated=True),
+        Properties(upper=(math.pi + 1) ** 2, convex=False, lipschitz=6.168571308790882, calibrated=True),
         Reference(
             "Masnadi-Shirazi, Mahadevan & Vasconcelos",
             2010,

@@ -64,9 +64,7 @@ RECORDS = (
         lambda prediction, target: 2 * (prediction - target),
         Properties(convex=True, even=True),
         Reference("Legendre", 1805, "Nouvelles méthodes pour la détermination des orbites des comètes"),
-        special_cases=(
-            SpecialCase("it is torch's mse_loss", {}, lambda p, t: mse_loss(p, t, reduction="none")),
-        ),
+        special_cases=(SpecialCase("it is torch's mse_loss", {}, lambda p, t: mse_loss(p, t, reduction="none")),),
     ),
     _regression(
         losses.absolute_error,
@@ -87,10 +85,14 @@ RECORDS = (
         r"\min(\max(e, -\delta), \delta)",
         lambda prediction, target, *, delta: (prediction - target).clamp(-delta, delta),
         Properties(convex=True, even=True, lipschitz=lambda delta: delta),
-        Reference("Huber", 1964, "Robust estimation of a location parameter", venue="Annals of Mathematical Statistics 35"),
+        Reference(
+            "Huber", 1964, "Robust estimation of a location parameter", venue="Annals of Mathematical Statistics 35"
+        ),
         parameters=(Parameter("delta", 1.0, 0.05, 4.0, 0.05, "the error at which the line begins", r"\delta"),),
         special_cases=(
-            SpecialCase("it is torch's huber_loss", {"delta": 0.7}, lambda p, t: huber_loss(p, t, reduction="none", delta=0.7)),
+            SpecialCase(
+                "it is torch's huber_loss", {"delta": 0.7}, lambda p, t: huber_loss(p, t, reduction="none", delta=0.7)
+            ),
         ),
     ),
     _regression(
@@ -110,7 +112,9 @@ RECORDS = (
         r"q\max(-e, 0) + (1-q)\max(e, 0)",
         r"-q\ (e<0),\quad 1-q\ (e>0)",
         _quantile_gradient,
-        Properties(convex=True, even=lambda quantile: quantile == 0.5, lipschitz=lambda quantile: max(quantile, 1 - quantile)),
+        Properties(
+            convex=True, even=lambda quantile: quantile == 0.5, lipschitz=lambda quantile: max(quantile, 1 - quantile)
+        ),
         Reference("Koenker & Bassett", 1978, "Regression quantiles", venue="Econometrica 46"),
         parameters=(Parameter("quantile", 0.5, 0.05, 0.95, 0.05, "the quantile that the best constant hits", "q"),),
         special_cases=(

@@ -52,9 +52,10 @@ Bound = float | Callable[..., float]  # a number, or a function of the parameter
 
 @dataclass(frozen=True)
 class Properties:
-    """What is claimed of a loss at every setting of its parameters. The tests hold each claim, True or False, numerically.
+    """What is claimed of a loss at every setting of its parameters. Tests hold each claim, True or False, numerically.
 
-    None: not claimed. A function is called with the parameters as keywords.
+    None: not claimed. A function is called with the parameters as keywords. Bounds hold over all inputs and any
+    number of classes, with `companions` held.
     """
 
     lower: Bound = 0.0
@@ -71,8 +72,8 @@ class Properties:
 class Record:
     """A loss as the book knows it.
 
-    `function` is the public loss; `gradient` is its closed form by the first input, one row or element at a time, without
-    weights: (logits, target, **parameters) for logits, (margin, **parameters), (prediction, target, **parameters).
+    `function` is the public loss; `gradient` is its closed form by the first input, one row or element at a time,
+    without weights: (logits, target, **parameters), (margin, **parameters) or (prediction, target, **parameters).
     """
 
     function: Callable[..., Tensor]
@@ -89,7 +90,9 @@ class Record:
     parameters: tuple[Parameter, ...] = ()
     special_cases: tuple[SpecialCase, ...] = ()
     statistics: tuple[str, ...] = ()  # logits: the row statistics it looks at
-    companions: Mapping[str, Callable[[Tensor], Any]] = field(default_factory=dict)  # further tensors, made from the first input
+    companions: Mapping[str, Callable[[Tensor], Any]] = field(
+        default_factory=dict
+    )  # further tensors, made from the first input
     system: str = ""  # key of the paper's system in papers.toml, where it belongs to one
 
     @property

@@ -6,13 +6,14 @@ Jupyter drops the alt text of a plain image output, so every picture of the book
 import base64
 import html
 import io
+import math
 
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from lossbook.checks import bad_type
 
-DOTS_PER_INCH = 110  # of a shown figure at 100 %; the picture holds twice as many, for dense screens
+DOTS_PER_INCH = 110  # of a shown figure at 100 %; the picture holds more, for dense screens
 
 
 def png(figure: Figure, dots_per_inch: float = DOTS_PER_INCH) -> bytes:
@@ -22,22 +23,43 @@ def png(figure: Figure, dots_per_inch: float = DOTS_PER_INCH) -> bytes:
     return out.getvalue()
 
 
-def figure_html(picture: bytes, alt: str, caption: str = "", width: int | None = None) -> str:
+def caption_html(caption: str) -> str:
+    """A caption as HTML: what would be markup is shown as it is, and each line stays a line."""
+    return html.escape(caption, quote=False).replace("\n", "<br>")
+
+
+def figure_html(picture: bytes, alt: str, caption: str = "", width: int | None = None, *, live: bool = False) -> str:
     """`<figure>` with the picture inline, its alt text and its caption.
 
     Args:
         picture: PNG.
         alt: what the picture shows, in words.
-        caption: how to read it; plain text, or TeX between dollar signs.
+        caption: how to read it; plain text in one or more lines, or TeX between dollar signs.
         width: in CSS pixels; None leaves the picture's own.
+        live: the caption will change, and a screen reader should say so.
     """
     if not isinstance(alt, str) or not alt.strip():
         raise bad_type("alt", alt, "words that say what the picture shows")
     size = f' width="{width}"' if width else ""
     source = base64.b64encode(picture).decode("ascii")
-    text = f"<figcaption>{html.escape(caption, quote=False)}</figcaption>" if caption else ""
+    polite = ' aria-live="polite"' if live else ""
+    text = f"<figcaption{polite}>{caption_html(caption)}</figcaption>" if caption or live else ""
     image = f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt)}"{size} style="max-width: 100%; height: auto">'
     return f'<figure style="margin: 0.5em 0">{image}{text}</figure>'
+
+
+def in_words(value: float) -> str:
+    """A number as text, three digits of it, with a minus sign that is one.
+
+    Example:
+        >>> [in_words(value) for value in (-0.12345, 250.0, math.inf, math.nan)]
+        ['−0.123', '250', 'infinite', 'undefined']
+    """
+    if math.isnan(value):
+        return "undefined"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "minus infinite"
+    return f"{value + 0.0:.3g}".replace("-", "−")  # + 0.0: no negative zero
 
 
 def show(figure: Figure, *, alt: str, caption: str = "") -> HTML:

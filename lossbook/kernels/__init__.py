@@ -1,7 +1,7 @@
 """The engines: row statistics of logits that are held (dense) and of logits that are not (linear).
 
-Two functions a kind, `statistics` and, for linear logits, `total`. A faster engine enters here: it takes the same arguments,
-gives the same numbers, and `engine_name` says where it is chosen.
+Two functions a kind, `statistics` and, for linear logits, `total`. A faster engine enters here: it takes the same
+arguments, gives the same numbers, and `engine_name` says where it is chosen.
 """
 
 import torch

@@ -1,8 +1,8 @@
 """Statistics of logits that are never whole: features @ weight.T + bias, a chunk of rows at a time.
 
-`statistics` is differentiable for any use of its numbers: its backward forms each chunk again (four matrix products in all).
-`total` also knows the row function and each row's scale, so one visit to a chunk gives value and gradient: three products,
-as many as if the logits had been kept.
+`statistics` is differentiable for any use of its numbers: its backward forms each chunk again (four matrix products in
+all). `total` also knows the row function and each row's scale, so one visit to a chunk gives value and gradient: three
+products, as many as if the logits had been kept.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from lossbook.kernels.statistics import Rows, accumulation_dtype, logits_gradient_, values
 
@@ -76,6 +75,12 @@ class _Gradients:
         )
 
 
+def _check_first_order() -> None:
+    # torch's once_differentiable would pass the gradient on as a constant, and a penalty on it would go unfelt.
+    if torch.is_grad_enabled():
+        raise RuntimeError("LinearLogits give first derivatives only: for create_graph=True use their materialize()")
+
+
 class _Statistics(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, rest: tuple, names: tuple[str, ...]):
@@ -91,8 +96,8 @@ class _Statistics(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor):
+        _check_first_order()
         linear = Linear(*ctx.saved_tensors, *ctx.rest)
         gradients = _Gradients(linear, ctx.needs_input_grad)
         for start, stop in linear.spans():
@@ -133,19 +138,24 @@ class _Total(torch.autograd.Function):
                 )
             total += part.detach()
             gradients.add(start, stop, logits_gradient_(rows, dict(zip(leaves, found, strict=True))))
-        ctx.gradients = gradients.cast() if gradients is not None else (None, None, None)
+        ctx.save_for_backward(*(gradients.cast() if gradients is not None else (None, None, None)))
         return total
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor):
-        scaled = (None if gradient is None else gradient * upstream.to(gradient.dtype) for gradient in ctx.gradients)
+        _check_first_order()
+        scaled = (None if kept is None else kept * upstream.to(kept.dtype) for kept in ctx.saved_tensors)
         return *scaled, None, None, None, None, None
+
+
+def _parts(linear: Linear) -> tuple[Tensor | None, ...]:
+    # Inside a Function a tensor still says that it requires grad where grad mode is off: two products for nothing.
+    return tuple(t if t is None or torch.is_grad_enabled() else t.detach() for t in linear[:3])
 
 
 def statistics(names: tuple[str, ...], linear: Linear) -> dict[str, Tensor]:
     """The named statistics of each row, differentiable by features, weight and bias; each has shape (rows,)."""
-    out = _Statistics.apply(*linear[:3], linear[3:], names)
+    out = _Statistics.apply(*_parts(linear), linear[3:], names)
     return dict(zip(names, out, strict=True))
 
 
@@ -155,11 +165,11 @@ def total(row: RowFunction, names: tuple[str, ...], linear: Linear, row_weight: 
     The derivative by the statistics is taken chunk by chunk, so `row` may depend on nothing learned but its statistics:
     `learns_more` tells.
     """
-    return _Total.apply(*linear[:3], linear[3:], names, row, row_weight, scale)
+    return _Total.apply(*_parts(linear), linear[3:], names, row, row_weight, scale)
 
 
 def learns_more(row: RowFunction, names: tuple[str, ...], linear: Linear, row_weight: Tensor) -> bool:
-    """Whether the row function reaches a learned tensor besides its statistics (a temperature, say): asked of one row."""
+    """Whether the row function reaches a learned tensor besides its statistics, say a temperature: asked of one row."""
     if not torch.is_grad_enabled():
         return False
     with torch.no_grad():

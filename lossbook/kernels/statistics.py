@@ -1,11 +1,11 @@
 """The row statistics: what each is, and what it adds to the gradient of the logits.
 
-A row is the scores z of one example over V classes. Every loss of the book sees a row only through a few of these numbers.
-Each statistic is written twice, as a value and as a gradient, because an engine that keeps no logits cannot leave the
-second to autograd; a test holds the two equal for each name.
+A row is the scores z of one example over V classes. Every loss of the book sees a row only through a few of these
+numbers. Each statistic is written twice, as a value and as a gradient, because an engine that keeps no logits cannot
+leave the second to autograd; a test holds the two equal for each name.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ class Rows(NamedTuple):
     """What the statistics look at: rows of logits with their targets, and the class weights."""
 
     logits: Tensor  # (rows, classes), in the dtype that sums are taken in
-    target: Tensor | None  # (rows,) class indices, or (rows, classes) soft targets
+    target: Any  # (rows,) class indices, or (rows, classes) soft targets; None where no statistic looks at them
     weight: Tensor | None = None  # (classes,)
 
 
@@ -65,7 +65,8 @@ def _value(name: str, rows: Rows, log_p: Tensor) -> Tensor:
         case "log_probability_sum":
             return (log_p if weight is None else log_p * weight).sum(-1)
         case "soft_log_probability":
-            return (log_p * _soft_weight(rows)).sum(-1)
+            soft = _soft_weight(rows)
+            return torch.where(soft == 0, 0.0, log_p * soft).sum(-1)  # 0 log 0 is 0: a class without mass may be masked
     raise KeyError(name)
 
 
@@ -78,13 +79,12 @@ def _soft_weight(rows: Rows) -> Tensor:
 def logits_gradient_(rows: Rows, coefficients: dict[str, Tensor | None]) -> Tensor:
     """Turn the logits, in place, into Σ_k c_k ∂statistic_k/∂z_j.
 
-    `coefficients` holds c_k, the derivative of the loss by statistic k, shape (rows,); None counts as zero. The result is the
-    sum of a few element maps of the logits (softmax, sigmoid, z itself, 1) and of terms that touch few columns.
+    `coefficients` holds c_k, the derivative of the loss by statistic k, shape (rows,); None counts as zero. The result
+    is the sum of a few element maps of the logits (softmax, sigmoid, z itself, 1) and of terms that touch few columns.
     """
     logits, target, weight = rows
     given = {name: c for name, c in coefficients.items() if c is not None}
     classes = logits.shape[-1]
-
 
     # The factor of each element map. softmax: from the four statistics that hold L.
     softmax: list[Tensor] = []
@@ -111,7 +111,8 @@ def logits_gradient_(rows: Rows, coefficients: dict[str, Tensor | None]) -> Tens
         extra = at_max if extra is None else extra.add_(at_max)
 
     if softmax:
-        gradient = logits.sub_(torch.logsumexp(logits, -1, keepdim=True)).exp_().mul_(sum(softmax)[:, None])
+        factor = torch.stack(softmax).sum(0)[:, None]
+        gradient = logits.sub_(torch.logsumexp(logits, -1, keepdim=True)).exp_().mul_(factor)
     else:
         gradient = logits.zero_()
     if extra is not None:
@@ -125,5 +126,5 @@ def logits_gradient_(rows: Rows, coefficients: dict[str, Tensor | None]) -> Tens
         gradient.addcmul_(soft, given["soft_log_probability"][:, None])
     at_target = [given[name] for name in ("target", "log_probability") if name in given]
     if at_target:
-        gradient.scatter_add_(-1, target[:, None], sum(at_target)[:, None])
+        gradient.scatter_add_(-1, target[:, None], torch.stack(at_target).sum(0)[:, None])
     return gradient

@@ -28,6 +28,7 @@ from lossbook.losses._regression import (
     quantile_loss,
     squared_error,
 )
+from lossbook.losses._reward import reward_prediction_loss
 
 __all__ = [
     "absolute_error",
@@ -42,6 +43,7 @@ __all__ = [
     "logistic_loss",
     "mean_absolute_error_loss",
     "quantile_loss",
+    "reward_prediction_loss",
     "savage_loss",
     "smooth_adversarial_comp_sum_loss",
     "squared_error",

@@ -3,13 +3,15 @@
 Each is a few lines on row statistics, so each takes a logits tensor or `LinearLogits`.
 """
 
+import math
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lossbook.checks import bad_type, check_number
+from lossbook.checks import bad_type, bad_value, check_floating, check_number, check_same_device, check_same_shape
 from lossbook.logits import LinearLogits, row_loss
 
 Logits = Float[Tensor, "*batch classes"] | LinearLogits
@@ -34,8 +36,8 @@ def cross_entropy(
         logits: (*batch, classes), class axis last; or `LinearLogits`.
         target: (*batch) class indices, or soft targets (*batch, classes), a distribution over classes per row.
         label_smoothing: ε in [0, 1]; the target becomes (1 − ε) q + ε/V. 0 is plain cross-entropy.
-        weight: (classes,) class weights; "mean" divides by the sum of the weights of the rows that count, and with soft targets
-            by the number of rows, as torch does.
+        weight: (classes,) class weights; "mean" divides by the sum of the weights of the rows that count, and with soft
+            targets by the number of rows, as torch does.
         ignore_index: rows with this target do not count. Not used with soft targets.
         reduction: "mean", "sum" or "none".
 
@@ -49,15 +51,15 @@ def cross_entropy(
         >>> logits, target = torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([0])
         >>> round(float(cross_entropy(logits, target)), 6)
         0.407606
-        >>> bool(cross_entropy(logits + 7, target) == cross_entropy(logits, target))     # softmax does not see a common shift
+        >>> bool(cross_entropy(logits + 7, target) == cross_entropy(logits, target))     # softmax sees no common shift
         True
 
     Gradient: p − e_y; with smoothing p − (1 − ε) e_y − ε/V.
     Limits: p_y → 1 gives 0, p_y → 0 grows without bound, like the gap max z − z_y.
-    Reference: Good, Rational Decisions, JRSS B 1952 (the log score); Szegedy et al. 2016, arXiv 1512.00567 (label smoothing).
+    Reference: Good, Rational Decisions, JRSS B 1952 (the log score); Szegedy et al. 2016, arXiv 1512.00567 (smoothing).
     """
     epsilon = check_number("label_smoothing", label_smoothing, at_least=0, at_most=1)
-    options = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
+    options: dict[str, Any] = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
     if isinstance(target, Tensor) and target.is_floating_point():
 
         def soft(stats: SimpleNamespace) -> Tensor:
@@ -73,7 +75,9 @@ def cross_entropy(
         right = -(1 - epsilon) * stats.weight * stats.log_probability
         return right - epsilon / stats.classes * stats.log_probability_sum
 
-    return row_loss(smoothed, logits, target, ("log_probability", "log_probability_sum"), row_is_weighted=True, **options)
+    return row_loss(
+        smoothed, logits, target, ("log_probability", "log_probability_sum"), row_is_weighted=True, **options
+    )
 
 
 def _comp_sum(log_p: Tensor, tau: float, max_weight: float | None) -> Tensor:
@@ -82,7 +86,8 @@ def _comp_sum(log_p: Tensor, tau: float, max_weight: float | None) -> Tensor:
         return -log_p
     if max_weight is None or tau > 1:
         return -torch.expm1((tau - 1) * log_p) / (tau - 1)
-    knee = -torch.log(torch.tensor(max_weight, dtype=log_p.dtype)).item() / (1 - tau)  # where p^{τ−1} reaches the limit
+    max_weight = min(max_weight, torch.finfo(log_p.dtype).max)
+    knee = -math.log(max_weight) / (1 - tau)  # the log p at which the weight p^{τ−1} reaches the limit
     inside = log_p.clamp(min=knee)
     return -torch.expm1((tau - 1) * inside) / (tau - 1) + max_weight * (inside - log_p)
 
@@ -106,10 +111,10 @@ def comp_sum_loss(
     Args:
         logits: (*batch, classes), class axis last; or `LinearLogits`.
         target: (*batch) class indices.
-        tau: τ ≥ 0. 0 is the sum-exponential loss, 1 is cross-entropy, 1 + q is generalised cross-entropy, 2 is mean absolute
-            error (1 − p_y).
-        max_weight: for τ < 1 the gradient is cross-entropy's times p_y^{τ−1}, which has no bound. Given a limit ≥ 1, the loss
-            goes on as a straight line in log p_y where that weight would pass it. None (the published loss): no limit.
+        tau: τ ≥ 0. 0 is the sum-exponential loss, 1 is cross-entropy, 1 + q is generalised cross-entropy, 2 is mean
+            absolute error (1 − p_y).
+        max_weight: for τ < 1 the gradient is cross-entropy's times p_y^{τ−1}, which has no bound. Given a limit ≥ 1,
+            the loss goes on as a straight line in log p_y where that weight would pass it. None: no limit.
         weight, ignore_index, reduction: as in `cross_entropy`.
 
     Returns:
@@ -123,7 +128,7 @@ def comp_sum_loss(
         >>> [round(float(comp_sum_loss(logits, target, tau=tau)), 6) for tau in (0, 0.5, 1, 2)]
         [0.503215, 0.452113, 0.407606, 0.334759]
 
-    Gradient: p_y^{τ−1} (p − e_y): cross-entropy's, times a weight that for τ < 1 favours hard examples and for τ > 1 easy ones.
+    Gradient: p_y^{τ−1} (p − e_y): cross-entropy's, times a weight: on hard examples for τ < 1, on easy ones for τ > 1.
     Limits: bounded by 1/(τ − 1) for τ > 1; for τ < 1 it grows like p_y^{τ−1}, past float32 at p_y = 1e-38 for τ = 0.
     Reference: Mao, Mohri & Zhong 2023, arXiv 2304.07288.
     """
@@ -169,7 +174,7 @@ def sum_exponential_loss(
     Limits: 0 as p_y → 1; like 1/p_y as p_y → 0.
     Reference: Weston & Watkins 1998; Mao, Mohri & Zhong 2023, arXiv 2304.07288.
     """
-    options = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
+    options: dict[str, Any] = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
     return comp_sum_loss(logits, target, tau=0.0, max_weight=max_weight, **options)
 
 
@@ -207,7 +212,7 @@ def generalized_cross_entropy(
     Reference: Zhang & Sabuncu 2018, arXiv 1805.07836.
     """
     q = check_number("q", q, at_least=0, at_most=1)
-    options = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
+    options: dict[str, Any] = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
     return comp_sum_loss(logits, target, tau=1 + q, **options)
 
 
@@ -285,8 +290,12 @@ def smooth_adversarial_comp_sum_loss(
     Limits: no movement, no price; its gradient there is taken as 0.
     Reference: Mao, Mohri & Zhong 2023, arXiv 2304.07288, section 5.
     """
-    tau, rho, nu = check_number("tau", tau, at_least=0), check_number("rho", rho, above=0), check_number("nu", nu, at_least=0)
-    options = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
+    tau, rho, nu = (
+        check_number("tau", tau, at_least=0),
+        check_number("rho", rho, above=0),
+        check_number("nu", nu, at_least=0),
+    )
+    options: dict[str, Any] = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
     clean = comp_sum_loss(_divided(logits, rho), target, tau=tau, **options)
     moved = _difference(adversarial_logits, logits)
 
@@ -307,13 +316,16 @@ def _divided(logits: Logits, rho: float) -> Logits:
 
 
 def _difference(adversarial: Logits, clean: Logits) -> Logits:
-    """z' − z without its mean over classes, which no margin sees and which would cancel badly in a sum of squares."""
-    if type(adversarial) is not type(clean) or adversarial.shape != clean.shape:
-        raise bad_type("adversarial_logits", adversarial, f"the kind and shape of logits, {tuple(clean.shape)}")
-    if not isinstance(clean, LinearLogits) or not isinstance(adversarial, LinearLogits):
-        moved = adversarial - clean
-        return moved - moved.mean(-1, keepdim=True)
-    if adversarial.weight is not clean.weight or adversarial.bias is not clean.bias:
-        raise bad_type("adversarial_logits", adversarial, "the same weight and bias tensors as logits")
-    centred = clean.weight - clean.weight.mean(0)
-    return LinearLogits(adversarial.features - clean.features, centred, memory_budget=clean.memory_budget)
+    """The movement z' − z, less its mean over classes, which no margin sees and which would cancel badly in squares."""
+    if isinstance(clean, LinearLogits) and isinstance(adversarial, LinearLogits):
+        if adversarial.weight is not clean.weight or adversarial.bias is not clean.bias:
+            raise bad_value("adversarial_logits", adversarial, "the same weight and bias tensors as logits")
+        check_same_shape("adversarial_logits.features", adversarial.features, "logits.features", clean.features)
+        centred = clean.weight - clean.weight.mean(0)
+        return LinearLogits(adversarial.features - clean.features, centred, memory_budget=clean.memory_budget)
+    if isinstance(clean, LinearLogits) or isinstance(adversarial, LinearLogits):
+        raise bad_type("adversarial_logits", adversarial, "LinearLogits for LinearLogits, a tensor for a tensor")
+    check_same_shape("adversarial_logits", check_floating("adversarial_logits", adversarial), "logits", clean)
+    check_same_device("adversarial_logits", adversarial, "logits", clean)
+    moved = adversarial - clean
+    return moved - moved.mean(-1, keepdim=True)

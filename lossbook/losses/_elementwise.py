@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lossbook.checks import check_floating, check_reduction, check_same_device, check_same_shape
+from lossbook.kernels import accumulation_dtype
 
 
 def check_pair(prediction: Tensor, target: Tensor) -> None:
@@ -24,15 +25,16 @@ def check_elements(argument: str, values: Tensor, weight: Tensor | None, reducti
 
 
 def reduce(values: Tensor, weight: Tensor | None, reduction: str, *, mean_over: str = "weight") -> Tensor:
-    """Reduce values of any shape; "mean" divides by the sum of the weights, or, `mean_over="elements"`, by their number."""
+    """Reduce values of any shape; "mean" divides by the sum of the weights or, over "elements", by their number."""
     if weight is not None:
         values = values * weight
     if reduction == "none":
         return values
-    total = values.sum()
-    if reduction == "sum":
-        return total
-    if weight is None or mean_over == "elements":
-        return total / max(1, values.numel())
-    divisor = weight.sum()
-    return total / torch.where(divisor == 0, torch.ones_like(divisor), divisor)
+    dtype = accumulation_dtype(values.dtype)  # a mean in half precision must not overflow on the way through its sum
+    total = values.sum(dtype=dtype)
+    if reduction == "mean" and weight is not None and mean_over == "weight":
+        divisor = weight.sum(dtype=dtype)
+        total = total / torch.where(divisor == 0, torch.ones_like(divisor), divisor)
+    elif reduction == "mean":
+        total = total / max(1, values.numel())
+    return total.to(values.dtype)

@@ -140,8 +140,8 @@ def savage_loss(margin: Margin, *, weight: Weight = None, reduction: str = "mean
 
     Gradient: −4 σ(−2m)² σ(2m), which dies on both sides.
     Limits: 1 for large −m, exp(−4m) for large m.
-    Reference: Masnadi-Shirazi & Vasconcelos 2008, On the design of loss functions for classification, NIPS 21. (Some texts
-        write exp(m) for exp(2m), which only rescales the score.)
+    Reference: Masnadi-Shirazi & Vasconcelos 2008, On the design of loss functions for classification, NIPS 21. (Some
+        texts write exp(m) for exp(2m), which only rescales the score.)
     """
     check_elements("margin", margin, weight, reduction)
     return reduce(torch.sigmoid(-2 * margin).square(), weight, reduction)
@@ -168,7 +168,8 @@ def tangent_loss(margin: Margin, *, weight: Weight = None, reduction: str = "mea
 
     Gradient: 4 (2 arctan(m) − 1)/(1 + m²).
     Limits: (π + 1)² for large −m, (π − 1)² for large m.
-    Reference: Masnadi-Shirazi, Mahadevan & Vasconcelos 2010, On the design of robust classifiers for computer vision, CVPR.
+    Reference: Masnadi-Shirazi, Mahadevan & Vasconcelos 2010, On the design of robust classifiers for computer vision,
+        CVPR.
     """
     check_elements("margin", margin, weight, reduction)
     return reduce((2 * torch.arctan(margin) - 1).square(), weight, reduction)

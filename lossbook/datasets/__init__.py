@@ -1,0 +1,38 @@
+"""Real and generated data: tensors, splits by seed, checksums verified.
+
+The real sets lie in the repository's data/ folder, which is found from the package when it is installed editable
+(`pip install -e .`). `LOSSBOOK_DATA` names a folder that is searched first; with the four IDX files of full
+Fashion-MNIST in it, `fashion_mnist` loads all 70,000 images.
+"""
+
+from lossbook.datasets._files import CHECKSUMS, verify
+from lossbook.datasets._generated import gaussian_classes, moons, separable_worst_case, with_label_noise
+from lossbook.datasets._real import (
+    Dataset,
+    austen,
+    breast_cancer,
+    diabetes,
+    digits,
+    fashion_mnist,
+    iris,
+    letter_recognition,
+    wine,
+)
+
+__all__ = [
+    "CHECKSUMS",
+    "Dataset",
+    "austen",
+    "breast_cancer",
+    "diabetes",
+    "digits",
+    "fashion_mnist",
+    "gaussian_classes",
+    "iris",
+    "letter_recognition",
+    "moons",
+    "separable_worst_case",
+    "verify",
+    "wine",
+    "with_label_noise",
+]

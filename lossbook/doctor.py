@@ -1,0 +1,132 @@
+"""What `lossbook doctor` looks at: versions, device, engines, data, browser, and the remedy for what is missing."""
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+import torch
+from packaging.requirements import Requirement
+
+from lossbook.datasets._files import CHECKSUMS, checked
+from lossbook.devices import device
+from lossbook.kernels import engine_name
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. Something is wrong with it when there is a remedy, and it matters when it is needed."""
+
+    room: str
+    name: str
+    found: str
+    remedy: str = ""
+    needed: bool = True
+
+
+def examine() -> list[Finding]:
+    """Look at everything the book runs on."""
+    return [*_packages(), *_devices(), *_data(), _browser()]
+
+
+def report(findings: list[Finding]) -> str:
+    """The findings as text: a block a room, a line a thing, the remedy beside what is missing.
+
+    Example:
+        >>> print(report([Finding("packages", "torch", "2.13.0"), Finding("data", "iris", "missing", "git restore data")]))
+        packages
+          torch  2.13.0
+        data
+          iris   missing -> git restore data
+        Needed and missing: iris
+    """
+    width = max(len(finding.name) for finding in findings)
+    lines: list[str] = []
+    room = ""
+    for finding in findings:
+        if finding.room != room:
+            room = finding.room
+            lines.append(room)
+        lines.append(f"  {finding.name:<{width}}  {finding.found}" + (f" -> {finding.remedy}" if finding.remedy else ""))
+    missing = ", ".join(finding.name for finding in lacking(findings))
+    return "\n".join([*lines, f"Needed and missing: {missing}" if missing else "Everything needed is here."])
+
+
+def lacking(findings: list[Finding]) -> list[Finding]:
+    """The findings that keep the book from running."""
+    return [finding for finding in findings if finding.remedy and finding.needed]
+
+
+def chromium() -> str | None:
+    """The browser that the browser tests drive, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def _packages() -> Iterator[Finding]:
+    yield Finding("packages", "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield Finding("packages", "lossbook", metadata.version("lossbook"))
+    tools: list[str] = []
+    for requirement in map(Requirement, metadata.requires("lossbook") or []):
+        found = _version(requirement.name)
+        fits = found is not None and requirement.specifier.contains(found, prereleases=True)
+        if requirement.marker is None:
+            remedy = "" if fits else f'pip install "{requirement.name}{requirement.specifier}"'
+            yield Finding("packages", requirement.name, found or "not installed", remedy)
+        elif not fits:
+            tools.append(requirement.name)
+    yield Finding(
+        "packages",
+        "test tools",
+        f"not installed: {', '.join(tools)}" if tools else "complete",
+        'pip install -e ".[test]" (only the tests need them)' if tools else "",
+        needed=False,
+    )
+    triton = _version("triton")
+    wanted = triton is None and torch.cuda.is_available()
+    yield Finding("packages", "triton", triton or "not installed", "pip install triton" if wanted else "", needed=False)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _devices() -> Iterator[Finding]:
+    try:
+        chosen = device()
+    except ValueError as error:
+        yield Finding("device", "LOSSBOOK_DEVICE", str(error), "unset LOSSBOOK_DEVICE, or name a device that is here")
+        return
+    yield Finding("device", str(chosen), _device_name(chosen))
+    for kind in ("dense", "linear"):
+        yield Finding("engines", f"{kind} logits", engine_name(kind, chosen))
+
+
+def _device_name(chosen: torch.device) -> str:
+    if chosen.type == "cuda":
+        return torch.cuda.get_device_name(chosen)
+    if chosen.type == "cpu":
+        return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    return platform.machine()
+
+
+def _data() -> Iterator[Finding]:
+    for name in CHECKSUMS:
+        try:
+            checked(name)
+            yield Finding("data", name, "ok")
+        except (FileNotFoundError, ValueError) as error:
+            problem = str(error).removeprefix(f"{name}: ")
+            yield Finding("data", name, problem, f"git restore data/{name}, or unset LOSSBOOK_DATA")
+
+
+def _browser() -> Finding:
+    found = chromium()
+    remedy = "" if found else "install Chromium, on Debian: apt-get install chromium (only the browser tests need it)"
+    return Finding("browser", "chromium", found or "not found", remedy, needed=False)

@@ -1,0 +1,200 @@
+"""The command line, through `main`."""
+
+import dataclasses
+import subprocess
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pandas as pd
+import pytest
+from jupyterlab.labapp import LabApp
+
+from lossbook import doctor, experiments
+from lossbook.catalog import RECORDS
+from lossbook.catalog.papers import papers
+from lossbook.cli import main
+
+
+def printed(capsys, *words):
+    """What a command prints on success, by line."""
+    assert main(words) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def refused(capsys, *words):
+    """What a command says when it cannot do what it was asked to."""
+    try:
+        code = main(words)
+    except SystemExit as stop:  # argparse's own way
+        code = stop.code
+    assert code == 2
+    return capsys.readouterr().err
+
+
+@pytest.fixture
+def sketch(monkeypatch):
+    """An experiment that does nothing but hand back its config and folder."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        seeds: int = 3
+        step: float = 0.1
+        shuffled: bool = False
+        data: str = "iris"
+        losses: tuple[str, ...] = ("hinge_loss",)
+        noise: tuple[float, ...] = (0.0, 0.4)
+
+        def __post_init__(self):
+            if self.seeds < 1:
+                raise ValueError(f"seeds: got {self.seeds}, expected at least 1")
+
+    module = ModuleType("sketch", "A sketch of an experiment.\n\nMore.")
+    module.SCALES = {"tiny": Config(seeds=1), "small": Config()}
+
+    def run(config, progress=True, folder=None):
+        module.seen = config, folder
+        return SimpleNamespace(history=pd.DataFrame({"seed": range(config.seeds)}), seconds=0.0, device="cpu")
+
+    module.run = run
+    monkeypatch.setitem(experiments.EXPERIMENTS, "sketch", module)
+    return module
+
+
+def test_doctor_finds_everything_needed_where_the_tests_run(capsys):
+    lines = printed(capsys, "doctor")
+    assert lines[-1] == "Everything needed is here."
+    assert {"packages", "device", "engines", "data", "browser"} <= set(lines)
+    words = [line.split() for line in lines]
+    assert ["fashion_mnist_12k.npz", "ok"] in words
+    assert any(found[:2] == ["linear", "logits"] and "on cpu" in line for found, line in zip(words, lines, strict=True))
+
+
+def test_doctor_fails_when_the_data_is_not_there_and_names_the_remedy(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("LOSSBOOK_DATA", str(tmp_path / "nowhere"))
+    assert main(["doctor"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "austen.txt.gz" in lines[-1]
+    assert any("git restore data/austen.txt.gz, or unset LOSSBOOK_DATA" in line for line in lines)
+
+
+def test_doctor_fails_on_a_device_that_is_not_there(capsys, monkeypatch):
+    monkeypatch.setenv("LOSSBOOK_DEVICE", "abacus")
+    assert main(["doctor"]) == 1
+    assert "LOSSBOOK_DEVICE" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_doctor_forgives_a_missing_browser(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "BROWSERS", ())
+    assert "apt-get install chromium" in "\n".join(printed(capsys, "doctor"))
+
+
+def test_doctor_says_how_to_mend_a_package_that_is_missing_or_too_old(monkeypatch):
+    monkeypatch.setattr(doctor.metadata, "requires", lambda _: ["seaborn>=99", "lost>=1", 'gone>=2; extra == "test"'])
+    packages = {finding.name: finding for finding in doctor.examine() if finding.room == "packages"}
+    assert packages["seaborn"].remedy == 'pip install "seaborn>=99"'
+    assert packages["lost"].found == "not installed"
+    assert [finding.name for finding in doctor.lacking(list(packages.values()))] == ["seaborn", "lost"]
+    assert packages["test tools"].found == "not installed: gone"
+
+
+def test_the_catalog_lists_every_system(capsys):
+    head, *rows, total = printed(capsys, "catalog")
+    assert head.split() == ["system", "chapter", "status", "kind", "year", "title"]
+    assert [row.split()[0] for row in rows] == list(papers())
+    assert all(row.endswith(paper.title) for row, paper in zip(rows, papers().values(), strict=True))
+    assert total == f"{sum(paper.implemented for paper in papers().values())} of {len(papers())} implemented"
+
+
+@pytest.mark.parametrize(
+    ("filters", "keeps"),
+    [
+        (["--chapter", "72"], lambda paper: paper.chapter == "72"),
+        (["--status", "planned"], lambda paper: not paper.implemented),
+        (["--status", "implemented"], lambda paper: paper.implemented),
+        (["--kind", "training method"], lambda paper: "training method" in paper.kind),
+        (["--family", "comp-sum"], lambda paper: paper.key == "comp_sum"),
+        (["--kind", "metric", "--chapter", "71"], lambda paper: paper.chapter == "71" and "metric" in paper.kind),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_the_filters_of_the_catalog_keep_what_they_name(capsys, filters, keeps):
+    _, *rows, _ = printed(capsys, "catalog", *filters)
+    assert [row.split()[0] for row in rows] == [paper.key for paper in papers().values() if keeps(paper)] != []
+
+
+def test_the_catalog_lists_the_losses(capsys):
+    head, *rows = printed(capsys, "catalog", "--losses")
+    assert head.split() == ["loss", "chapter", "family", "origin", "parameters", "title"]
+    assert [row.split()[0] for row in rows] == list(RECORDS)
+    _, *some = printed(capsys, "catalog", "--losses", "--family", "regression", "--chapter", "01")
+    assert [row.split()[0] for row in some] == [record.key for record in RECORDS.values() if record.family == "regression"] != []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["catalog", "--chapter", "99"], "--chapter: got '99', expected one of 00, 01"),
+        (["catalog", "--family", "lost"], "--family: got 'lost', expected one of comp-sum"),
+        (["catalog", "--status", "done"], "--status: got 'done', expected one of implemented, planned"),
+        (["catalog", "--kind", "losss"], "--kind: got 'losss', expected one of loss, metric"),
+        (["catalog", "--losses", "--kind", "loss"], "--status and --kind select systems: leave out --losses"),
+        (["catalog", "--colour"], "unrecognized arguments: --colour"),
+        (["run"], "which experiment? --list prints them"),
+        (["run", "lost"], "NAME: got 'lost', expected one of "),
+        (["run", "sketch", "--scale", "huge"], "--scale: got 'huge', expected one of tiny, small"),
+        (["run", "sketch", "--set", "seeds"], "--set: got 'seeds', expected KEY=VALUE"),
+        (["run", "sketch", "--set", "seedz=3"], "--set: got 'seedz', expected one of seeds, step"),
+        (["run", "sketch", "--set", "seeds=few"], "--set seeds: got 'few', expected a value like 3"),
+        (["run", "sketch", "--set", "shuffled=maybe"], "--set shuffled: got 'maybe', expected a value like False"),
+        (["run", "sketch", "--set", "noise=0,much"], "--set noise: got 'much', expected a value like 0.0"),
+        (["run", "sketch", "--set", "seeds=0"], "--set seeds: got 0, expected at least 1"),
+        (["bench"], "the following arguments are required: --widgets"),
+        (["sing"], "invalid choice: 'sing'"),
+        ([], "the following arguments are required"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_request_that_cannot_be_met_says_why_and_returns_2(capsys, sketch, words, message):
+    assert message in refused(capsys, *words)
+
+
+def test_the_experiments_are_listed_with_their_scales(capsys, sketch):
+    head, *rows = printed(capsys, "run", "--list")
+    assert head.split() == ["experiment", "scales", "about"]
+    assert [row.split()[0] for row in rows] == list(experiments.EXPERIMENTS)
+    assert rows[-1].endswith("tiny, small  A sketch of an experiment.")
+
+
+def test_an_experiment_runs_at_its_scale(capsys, sketch):
+    assert printed(capsys, "run", "sketch", "--scale", "tiny")[-1] == "sketch: 1 rows in 0.0 s on cpu"
+    assert sketch.seen == (sketch.SCALES["tiny"], None)
+
+
+def test_fields_of_the_config_are_set_in_the_type_they_have(capsys, sketch):
+    words = ["seeds=5", "step=1e-3", "shuffled=true", "data=wine", "losses=hinge_loss, savage_loss", "noise=0.2"]
+    printed(capsys, "run", "sketch", *(word for assignment in words for word in ("--set", assignment)))
+    config, _ = sketch.seen
+    assert dataclasses.astuple(config) == (5, 1e-3, True, "wine", ("hinge_loss", "savage_loss"), (0.2,))
+
+
+def test_lab_opens_the_first_chapter_and_hands_on_what_it_does_not_know(monkeypatch):
+    seen = []
+    monkeypatch.setattr(LabApp, "launch_instance", seen.append)
+    assert main(["lab", "--no-browser", "--port", "9999"]) == 0
+    ((first, root, *rest),) = seen
+    assert first.endswith("00_start_here.ipynb")
+    assert first.startswith(root.removeprefix("--ServerApp.root_dir="))
+    assert rest == ["--no-browser", "--port", "9999"]
+
+
+def test_help_needs_nothing_beyond_torch():
+    heavy = "pandas matplotlib sklearn ipywidgets jupyterlab lossbook.catalog.papers lossbook.experiments lossbook.doctor"
+    program = (
+        "import sys, lossbook.cli\n"
+        "try: lossbook.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        f"sys.exit(str([name for name in {heavy.split()} if name in sys.modules]))"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "lab" in shown.stdout
+    assert shown.stderr.strip() == "[]"
