@@ -1,4 +1,7 @@
-"""The command line: lossbook lab | doctor | catalog | run | bench. Each room is opened only by the command that needs it."""
+"""The command line: lossbook lab | doctor | catalog | run | bench.
+
+Each command opens only the rooms that it needs, so that `lossbook --help` is as quick as `import lossbook`.
+"""
 
 import argparse
 import dataclasses
@@ -22,9 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, or 1 when `doctor` misses something needed, or 2 when the request cannot be met.
     """
     parser = _parser()
-    options, options.rest = parser.parse_known_args(argv)
-    if options.rest and options.command is not _lab:
-        parser.error(f"unrecognized arguments: {' '.join(options.rest)}")
+    options, rest = parser.parse_known_args(argv)
+    if rest and options.command is not _lab:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     try:
         return options.command(options)
     except UsageError as error:
@@ -41,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=run)
         return added
 
-    command("lab", _lab, "Open JupyterLab on the first chapter. Further options, such as --no-browser, go to JupyterLab.")
+    command(
+        "lab", _lab, "Open JupyterLab on the first chapter. Further options, such as --no-browser, go to JupyterLab."
+    )
     command("doctor", _doctor, "Print versions, device, engines and data, and what is missing with its remedy.")
 
     catalog = command("catalog", _catalog, "Print the systems of the book, or with --losses its losses.")
@@ -54,12 +60,20 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", _run, "Run an experiment.")
     run.add_argument("experiment", nargs="?", metavar="NAME", help="its name; --list prints them")
     run.add_argument("--list", action="store_true", help="print the experiments")
-    run.add_argument("--scale", default="small", help="tiny (seconds), small (a minute, the default) or paper (as published)")
-    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the config; repeatable")
-    run.add_argument("--out", type=Path, metavar="FOLDER", help="keep the run there, and go on there after an interruption")
+    run.add_argument(
+        "--scale", default="small", help="tiny (seconds), small (a minute, the default) or paper (as published)"
+    )
+    run.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the config; repeatable"
+    )
+    run.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="keep the run there, and go on there after an interruption"
+    )
 
     bench = command("bench", _bench, "Measure the book on this machine.")
-    bench.add_argument("--widgets", action="store_true", required=True, help="from slider to new picture, for each explorer")
+    bench.add_argument(
+        "--widgets", action="store_true", required=True, help="from slider to new picture, for each explorer"
+    )
     return parser
 
 
@@ -134,7 +148,10 @@ def _run(options: argparse.Namespace) -> int:
     if options.list:
         _print_columns(
             ("experiment", "scales", "about"),
-            [(name, ", ".join(module.SCALES), (module.__doc__ or "").partition("\n")[0]) for name, module in EXPERIMENTS.items()],
+            [
+                (name, ", ".join(module.SCALES), (module.__doc__ or "").partition("\n")[0])
+                for name, module in EXPERIMENTS.items()
+            ],
         )
         return 0
     if options.experiment is None:
@@ -143,7 +160,9 @@ def _run(options: argparse.Namespace) -> int:
     experiment = EXPERIMENTS[options.experiment]
     _check_among("--scale", options.scale, experiment.SCALES)
     try:
-        config = dataclasses.replace(experiment.SCALES[options.scale], **_changes(experiment.SCALES[options.scale], options.set))
+        config = dataclasses.replace(
+            experiment.SCALES[options.scale], **_changes(experiment.SCALES[options.scale], options.set)
+        )
     except ValueError as error:
         raise UsageError(f"--set {error}") from error
     run = experiment.run(config, progress=True, folder=options.out)
@@ -189,7 +208,9 @@ def _like(current: Any, key: str, text: str) -> Any:
 
 def _check_among(argument: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
-        raise UsageError(f"{argument}: got {value!r}, expected one of {', '.join(choices) or 'none: there are none yet'}")
+        raise UsageError(
+            f"{argument}: got {value!r}, expected one of {', '.join(choices) or 'none: there are none yet'}"
+        )
 
 
 def _print_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -37,7 +37,8 @@ def report(findings: list[Finding]) -> str:
     """The findings as text: a block a room, a line a thing, the remedy beside what is missing.
 
     Example:
-        >>> print(report([Finding("packages", "torch", "2.13.0"), Finding("data", "iris", "missing", "git restore data")]))
+        >>> torch, iris = Finding("packages", "torch", "2.13.0"), Finding("data", "iris", "missing", "git restore data")
+        >>> print(report([torch, iris]))
         packages
           torch  2.13.0
         data
@@ -51,7 +52,8 @@ def report(findings: list[Finding]) -> str:
         if finding.room != room:
             room = finding.room
             lines.append(room)
-        lines.append(f"  {finding.name:<{width}}  {finding.found}" + (f" -> {finding.remedy}" if finding.remedy else ""))
+        remedy = f" -> {finding.remedy}" if finding.remedy else ""
+        lines.append(f"  {finding.name:<{width}}  {finding.found}{remedy}")
     missing = ", ".join(finding.name for finding in lacking(findings))
     return "\n".join([*lines, f"Needed and missing: {missing}" if missing else "Everything needed is here."])
 
@@ -112,7 +114,9 @@ def _device_name(chosen: torch.device) -> str:
     if chosen.type == "cuda":
         return torch.cuda.get_device_name(chosen)
     if chosen.type == "cpu":
-        return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+        return (
+            f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+        )
     return platform.machine()
 
 

@@ -40,7 +40,9 @@ def linear(inputs: int, outputs: int, *, bias: bool = True, generator: torch.Gen
     _check_size("outputs", outputs)
     if not isinstance(generator, torch.Generator):
         raise bad_type("generator", generator, "a torch.Generator")
-    with torch.random.fork_rng(devices=()):  # nn.Linear draws values of its own: torch's global generator stays as it was
+    with torch.random.fork_rng(
+        devices=()
+    ):  # nn.Linear draws values of its own: torch's global generator stays as it was
         layer = nn.Linear(inputs, outputs, bias=bias).to(generator.device)
     limit = 1 / math.sqrt(inputs)
     with torch.no_grad():

@@ -127,7 +127,7 @@ def test_the_catalog_lists_the_losses(capsys):
     assert head.split() == ["loss", "chapter", "family", "origin", "parameters", "title"]
     assert [row.split()[0] for row in rows] == list(RECORDS)
     _, *some = printed(capsys, "catalog", "--losses", "--family", "regression", "--chapter", "01")
-    assert [row.split()[0] for row in some] == [record.key for record in RECORDS.values() if record.family == "regression"] != []
+    assert [row.split()[0] for row in some] == [key for key, r in RECORDS.items() if r.family == "regression"] != []
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,9 @@ def test_lab_opens_the_first_chapter_and_hands_on_what_it_does_not_know(monkeypa
 
 
 def test_help_needs_nothing_beyond_torch():
-    heavy = "pandas matplotlib sklearn ipywidgets jupyterlab lossbook.catalog.papers lossbook.experiments lossbook.doctor"
+    heavy = (
+        "pandas matplotlib sklearn ipywidgets jupyterlab lossbook.catalog.papers lossbook.experiments lossbook.doctor"
+    )
     program = (
         "import sys, lossbook.cli\n"
         "try: lossbook.cli.main(['--help'])\n"

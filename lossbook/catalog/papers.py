@@ -9,7 +9,17 @@ from typing import Any
 
 from lossbook.checks import bad_value
 
-KINDS = ("loss", "metric", "optimiser", "regulariser", "diagnostic", "kernel", "training method", "theory", "experiment")
+KINDS = (
+    "loss",
+    "metric",
+    "optimiser",
+    "regulariser",
+    "diagnostic",
+    "kernel",
+    "training method",
+    "theory",
+    "experiment",
+)
 
 CHAPTERS = {
     "00": "Start here",
@@ -103,13 +113,13 @@ def papers() -> dict[str, Paper]:
 
 
 def read(text: str) -> dict[str, Paper]:
-    """The systems of a TOML text with one table a key.
+    r"""The systems of a TOML text with one table a key.
 
     Raises:
         ValueError: naming the key and the field that is unknown, missing or not what it should be.
 
     Example:
-        >>> read('[hinge]\\ntitle = "Support-vector networks"')
+        >>> read('[hinge]\ntitle = "Support-vector networks"')
         Traceback (most recent call last):
         ValueError: hinge: kind is missing, expected title, kind, chapter, implemented_by
     """
@@ -142,7 +152,7 @@ def _paper(key: str, row: Any) -> Paper:
     for name, value in row.items():
         if name not in types:
             raise ValueError(f"{key}: got the unknown field {name!r}, expected {', '.join(types)}")
-        if type(value) is not types[name] or not value and name != "implemented_by":
+        if type(value) is not types[name] or (not value and name != "implemented_by"):
             raise bad_value(f"{key}: {name}", value, f"{WORDS[types[name]]}; leave out what is not known")
     for name in ("kind", "implemented_by"):
         if not all(isinstance(item, str) for item in row[name]):

@@ -8,7 +8,7 @@ from lossbook.catalog import RECORDS, Record
 from lossbook.catalog.papers import CHAPTERS, NOTEBOOKS, Paper
 from lossbook.catalog.papers import papers as all_papers
 
-# Notebooks align table cells to the right, as numbers want it; these cells are words. No colours: the page's own hold, light or dark.
+# Notebooks align table cells to the right, as numbers want; these cells are words. The colours stay the page's own.
 STYLE = "<style>table.lossbook :is(th, td, caption) { text-align: left; vertical-align: top; }</style>"
 
 
@@ -55,7 +55,9 @@ def loss_table(records: Iterable[Record] | None = None, base: str = "") -> str:
     rows = list(RECORDS.values() if records is None else records)
     cells = [_row(f"<code>{escape(record.key)}</code>", *_facts(record, base)) for record in rows]
     columns = ("Loss", "Family", "Origin", "Formula", "Parameters", "Chapter")
-    return _table(f"The losses: {len(rows)} functions of lossbook.losses", columns, [f"<tbody>{''.join(cells)}</tbody>"])
+    return _table(
+        f"The losses: {len(rows)} functions of lossbook.losses", columns, [f"<tbody>{''.join(cells)}</tbody>"]
+    )
 
 
 def _system(paper: Paper, base: str) -> str:
@@ -73,7 +75,8 @@ def _source(paper: Paper) -> str:
 
 def _facts(record: Record, base: str) -> tuple[str, ...]:
     parameters = ", ".join(
-        f"{_tex(parameter.symbol)} <code>{escape(parameter.name)}={parameter.default:g}</code>" for parameter in record.parameters
+        f"{_tex(parameter.symbol)} <code>{escape(parameter.name)}={parameter.default:g}</code>"
+        for parameter in record.parameters
     )
     notebook = NOTEBOOKS.get(record.chapter)
     chapter = _link(f"{base}{notebook}", record.chapter) if notebook else record.chapter
@@ -98,6 +101,5 @@ def _body(title: str, rows: list[str]) -> str:
 
 def _table(caption: str, columns: tuple[str, ...], bodies: list[str]) -> str:
     head = "".join(f'<th scope="col">{column}</th>' for column in columns)
-    return (
-        f'{STYLE}\n<table class="lossbook">\n<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n{"".join(bodies)}</table>'
-    )
+    top = f"<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n"
+    return f'{STYLE}\n<table class="lossbook">\n{top}{"".join(bodies)}</table>'

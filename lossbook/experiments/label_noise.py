@@ -1,7 +1,7 @@
 """The comp-sum family under wrong labels: which exponent learns the digits and leaves the noise alone?
 
-One small network for each exponent τ and each fraction of replaced labels. Within a seed all start from the same weights and
-see the same batches, so that nothing but the loss and the labels differs. They train side by side as one ensemble.
+One small network for each exponent τ and each fraction of replaced labels. Within a seed all start from the same
+weights and see the same batches, so that nothing but the loss and the labels differs. They train as one ensemble.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ from lossbook.training import fit
 class Config:
     """What is varied and how it is trained.
 
-    `noises` are fractions of training labels replaced by another class; `max_weight` is comp_sum_loss's for τ < 1; a row is
-    measured every `every` epochs; `seeds` counts from 0.
+    `noises` are fractions of training labels replaced by another class; `max_weight` is comp_sum_loss's for τ < 1;
+    measurements are `every` so many epochs; seeds count from 0.
     """
 
     data: str = "digits"
@@ -60,19 +60,20 @@ def run(config: Config, progress: bool = True, folder: str | None = None) -> Run
         History with a row for each setting, seed and step:
             tau, noise: of the setting.
             test_accuracy: on clean labels.
-            clean_loss, clean_accuracy: the setting's own loss, and the share fitted, over training examples whose label is right.
-            wrong_loss, wrong_accuracy: the same over those whose label was replaced (NaN without noise). Accuracy there is
-                the share of wrong labels that the network repeats: what it has memorised.
-        Snapshots of seed 0 wherever there is noise: `probability`, what the network gives the label it was taught, for each
-        training example; `wrong`, whether that label was replaced.
+            clean_loss, clean_accuracy: the setting's own loss, and the share of labels that the network repeats, over
+                the training examples whose label is right.
+            wrong_loss, wrong_accuracy: the same over those whose label was replaced (NaN without noise). Accuracy there
+                is what the network has memorised.
+        Snapshots of seed 0 wherever there is noise: `probability`, what the network gives the label it was taught, for
+        each training example; `wrong`, whether that label was replaced.
 
     Example:
         >>> found = run(SCALES["tiny"], progress=False)
         >>> sorted(found.history.setting.unique())[:2]
         ['tau=0, noise=0', 'tau=0, noise=0.4']
 
-    Reference: Mao, Mohri & Zhong 2023, arXiv 2304.07288 (the family); Zhang & Sabuncu 2018, arXiv 1805.07836 (τ between 1 and
-    2 against label noise).
+    Reference: Mao, Mohri & Zhong 2023, arXiv 2304.07288 (the family); Zhang & Sabuncu 2018, arXiv 1805.07836 (τ between
+    1 and 2 against label noise).
     """
     check_choice("data", config.data, ("digits", "fashion_mnist"))
     units = {f"seed={seed}": partial(_seed, config, seed) for seed in range(config.seeds)}
@@ -125,7 +126,9 @@ def _seed(config: Config, seed: int) -> Unit:
 
     fit(
         model,
-        lambda logits, target: losses(logits, target).mean(0).sum(),  # members do not share weights: each gets its own mean
+        lambda logits, target: (
+            losses(logits, target).mean(0).sum()
+        ),  # members do not share weights: each gets its own mean
         data.train_features,
         labels,
         epochs=config.epochs,

@@ -118,9 +118,13 @@ def load(folder: str | Path, config_class: type) -> Run:
         raise FileNotFoundError(f"folder: got {str(place)!r}, expected a folder that `save` wrote, with run.json in it")
     about = json.loads((place / "run.json").read_text(encoding="utf-8"))
     fields = {f.name: f for f in dataclasses.fields(config_class)}
-    config = config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items() if k in fields})
+    config = config_class(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items() if k in fields}
+    )
     unit = _read(place / "history")
-    return Run(about["experiment"], config, unit.rows, unit.snapshots, about["seconds"], about["device"], about["versions"])
+    return Run(
+        about["experiment"], config, unit.rows, unit.snapshots, about["seconds"], about["device"], about["versions"]
+    )
 
 
 def _plain(config: Any) -> dict[str, Any]:

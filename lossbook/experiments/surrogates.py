@@ -36,7 +36,9 @@ class Config:
     stretch: float = 3.0  # how far out they lie, in multiples of where they were
     steps: int = 200
     step_size: float = 0.1
-    longest_step: float = 1.0  # the gradient is shortened to this, so that the exponential loss does not run off to infinity
+    longest_step: float = (
+        1.0  # the gradient is shortened to this, so that the exponential loss does not run off to infinity
+    )
     evaluate_every: int = 10
     seeds: int = 5
 

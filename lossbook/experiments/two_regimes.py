@@ -10,8 +10,9 @@ best one.
 "whitened 50" are the 50 leading principal components scaled to variance 1: uncorrelated, as naive Bayes assumes, and on one
 scale, so that the L2 penalty of logistic regression is told nothing about which direction matters. There the curves
 cross, and the later the more components there are. "plain 50" are the same components unscaled: naive Bayes cannot see the
-difference, but the penalty becomes good advice. "network 64" is the last hidden layer of a network trained on the images
-left out, features made for a softmax. On these two logistic regression wins from two labels on: the curves do not cross.
+difference, but the penalty becomes good advice, and logistic regression wins from two labels on. "network 64" is the last
+hidden layer of a network trained on the images left out, features made for a softmax: level up to ten labels, then
+logistic regression wins.
 
 Reference: Zheng, Wu, Bao, Cao, Li & Zhu 2023, arXiv 2302.02334.
 """
@@ -50,7 +51,7 @@ class Config:
     growth: float = 1.25  # each sample is this much larger than the one before
     excess: float = 0.01  # over the best possible error
     most_samples: int = 4000
-    features: tuple[str, ...] = ("whitened 20", "whitened 50", "whitened 100", "plain 50", "network 64")
+    features: tuple[str, ...] = ("whitened 20", "whitened 50", "whitened 100", "plain 50")
     labels_per_class: tuple[int, ...] = (1, 2, 3, 5, 10, 20, 50, 100, 200, 300)
     seeds: int = 3
 
@@ -58,7 +59,14 @@ class Config:
 SCALES = {
     "tiny": Config(dimensions=(10, 40), features=("whitened 20",), labels_per_class=(3, 30), seeds=1),
     "small": Config(),
-    "paper": Config(dimensions=(20, 50, 100, 200, 400, 800), classes=(2, 3), growth=1.1, most_samples=20_000, seeds=5),
+    "paper": Config(
+        dimensions=(20, 50, 100, 200, 400, 800),
+        classes=(2, 3),
+        growth=1.1,
+        most_samples=20_000,
+        features=("whitened 20", "whitened 50", "whitened 100", "whitened 200", "plain 50", "network 64"),
+        seeds=5,
+    ),
 }
 
 
@@ -92,7 +100,9 @@ def merge(first: Moments, second: Moments) -> Moments:
     return Moments(count, first.mean + share * apart, scatter)
 
 
-def linear_rule(seen: Moments, *, floor: float = 1e-9) -> tuple[Float[Tensor, "classes dimension"], Float[Tensor, " classes"]]:
+def linear_rule(
+    seen: Moments, *, floor: float = 1e-9
+) -> tuple[Float[Tensor, "classes dimension"], Float[Tensor, " classes"]]:
     """Gaussian naive Bayes with one variance per feature for all classes, as a linear classifier.
 
         s_k(x) = log π_k − Σ_d (x_d − μ_kd)²/(2 v_d)  and, without the part that all classes share,  s_k(x) = w_kᵀx + b_k,
@@ -109,7 +119,9 @@ def linear_rule(seen: Moments, *, floor: float = 1e-9) -> tuple[Float[Tensor, "c
         ValueError: a class without points.
     """
     if not bool((seen.count > 0).all()):
-        raise ValueError(f"seen: got no point of class {int((seen.count == 0).nonzero()[0])}, expected at least one of each")
+        raise ValueError(
+            f"seen: got no point of class {int((seen.count == 0).nonzero()[0])}, expected at least one of each"
+        )
     variance = seen.scatter.sum(0) / seen.count.sum() + floor
     weight = seen.mean / variance
     return weight, torch.log(seen.count / seen.count.sum()) - (weight * seen.mean).sum(1) / 2

@@ -19,7 +19,7 @@ from lossbook.widgets.frozen import Frame, frozen_html, page_html
 
 CSS_PIXELS_PER_INCH = 99  # a figure of 10 inches is as wide as a notebook
 MOST_FRAMES = 200
-BEGINNING = "choose …"
+NO_PRESET = "choose …"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Explorer(widgets.VBox):
         self._held = 0
         self._picture = widgets.HTML(layout=widgets.Layout(width="100%"))
         self._menu = widgets.Dropdown(
-            options=[BEGINNING, *self._presets], description="Presets", style={"description_width": "9em"}, layout=widgets.Layout(width="34em", max_width="100%")
+            options=[NO_PRESET, *self._presets], description="Presets", style={"description_width": "9em"}, layout=widgets.Layout(width="34em", max_width="100%")
         )
         self._menu.observe(self._on_menu, "value")
         for control in self._controls.values():
@@ -98,6 +98,7 @@ class Explorer(widgets.VBox):
         """
         checked = self._checked(values)
         with self.batch():
+            self._menu.value = NO_PRESET
             for name, value in checked.items():
                 self._controls[name].holder.value = value
 
@@ -108,7 +109,7 @@ class Explorer(widgets.VBox):
             ValueError: no such preset.
         """
         check_choice("preset", preset, self._presets)
-        self._menu.value = BEGINNING  # the preset may be the one chosen last
+        self._menu.value = NO_PRESET  # the preset may be the one chosen last
         self._menu.value = preset
 
     @contextmanager
@@ -135,16 +136,16 @@ class Explorer(widgets.VBox):
         for name, control in self._controls.items():
             others = [value for value in control.tour(3) if value != start[name]][:2] if control.visible else []
             for value in others:
-                before = self._frame
+                before = self._frame[:2]
                 self.set(**{name: value})
-                if self._frame == before:
+                if self._frame[:2] == before:
                     raise AssertionError(f"{name}: moved to {value!r}, but neither the picture nor its words changed")
                 seen.append(self.alt)
             self.set(**start)
         for preset in self._presets:
-            before = self._frame
+            before = self._frame[:2]
             self.choose(preset)
-            if self._frame == before:
+            if self._frame[:2] == before:
                 raise AssertionError(f"preset {preset!r}: neither the picture nor its words changed")
             seen.append(self.alt)
         self._look = look
@@ -199,7 +200,7 @@ class Explorer(widgets.VBox):
         return {name: self._controls[name].check(name, value) for name, value in values.items()}
 
     def _on_menu(self, change: Any) -> None:
-        if change["new"] == BEGINNING:
+        if change["new"] == NO_PRESET:
             return
         preset = self._presets[change["new"]]
         with self.batch():
@@ -209,7 +210,7 @@ class Explorer(widgets.VBox):
 
     def _on_control(self, change: Any) -> None:
         if not self._held:
-            self._menu.value = BEGINNING  # the reader has left the preset; what it said to look for stays
+            self._menu.value = NO_PRESET  # the reader has left the preset; what it said to look for stays
             self._publish()
 
     def _frame_at(self, values: dict[str, Any], compress_level: int = 1) -> Frame:

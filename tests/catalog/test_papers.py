@@ -154,7 +154,7 @@ def test_a_bad_row_is_refused_by_its_key_and_field(old, new, message):
 
 @pytest.mark.parametrize("dotted", ["lossbook.losses.hinged_loss", "lossbook.lost", "", "not a name"])
 def test_a_name_of_nothing_is_refused(dotted):
-    with pytest.raises(ValueError, match="dotted: got .* expected the dotted name of an importable object"):
+    with pytest.raises(ValueError, match=r"dotted: got .* expected the dotted name of an importable object"):
         resolve(dotted)
 
 

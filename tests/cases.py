@@ -1,0 +1,151 @@
+"""The cases that tests share: every record at many settings of its parameters, and the points to probe it at."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lossbook import LinearLogits
+from lossbook.catalog import RECORDS, Record
+
+LOGITS = [record for record in RECORDS.values() if record.inputs == "logits"]
+MARGIN = [record for record in RECORDS.values() if record.inputs == "margin"]
+ERROR = [record for record in RECORDS.values() if record.inputs == "error"]
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def settings(record: Record) -> list[dict[str, float]]:
+    """The defaults, five points across each parameter's range, the corners of all ranges, and the special cases."""
+    found = [record.defaults]
+    for parameter in record.parameters:
+        found += [{parameter.name: parameter.low + part / 4 * (parameter.high - parameter.low)} for part in range(5)]
+    names = [parameter.name for parameter in record.parameters]
+    ends = [(parameter.low, parameter.high) for parameter in record.parameters]
+    found += [dict(zip(names, corner, strict=True)) for corner in itertools.product(*ends)]
+    found += [dict(case.parameters) for case in record.special_cases]
+    complete = [record.defaults | setting for setting in found]
+    return [setting for k, setting in enumerate(complete) if setting not in complete[:k]]
+
+
+def named(record: Record, parameters: dict[str, float]) -> str:
+    return " ".join([record.key, *(f"{name}={value:g}" for name, value in parameters.items())])
+
+
+ALL = [(record, parameters) for record in RECORDS.values() for parameters in settings(record)]
+ALL_NAMES = [named(*case) for case in ALL]
+BY_RECORD = {"argvalues": ALL, "ids": ALL_NAMES}  # pytest.mark.parametrize(("record", "parameters"), **BY_RECORD)
+
+
+def claimed(claim: Any, parameters: dict[str, float]) -> Any:
+    """A claim of `Properties` at some parameters."""
+    return claim(**parameters) if callable(claim) else claim
+
+
+def keywords(record: Record, first: Tensor, parameters: dict[str, float]) -> dict[str, Any]:
+    """The parameters, and the further tensors that the loss takes, held while the first input moves."""
+    return parameters | {name: make(torch.zeros_like(first)) for name, make in record.companions.items()}
+
+
+def values(record: Record, inputs: tuple[Tensor, ...], parameters: dict[str, float]) -> Tensor:
+    return record.value(*inputs, **keywords(record, inputs[0], parameters))
+
+
+def gradient(record: Record, inputs: tuple[Tensor, ...], parameters: dict[str, float]) -> Tensor:
+    """Autograd's, of each row or element by itself."""
+    first = inputs[0].detach().clone().requires_grad_()
+    (found,) = torch.autograd.grad(values(record, (first, *inputs[1:]), parameters).sum(), first)
+    return found
+
+
+def steepness(record: Record, inputs: tuple[Tensor, ...], parameters: dict[str, float]) -> Tensor:
+    """The Euclidean length of each row's or element's gradient."""
+    found = gradient(record, inputs, parameters)
+    return found.norm(dim=-1) if record.inputs == "logits" else found.abs()
+
+
+def draw(record: Record, generator: torch.Generator, rows: int = 12, classes: int = 5) -> tuple[Tensor, ...]:
+    """Random float64 inputs of a record."""
+    if record.inputs == "logits":
+        logits = 2 * torch.randn(rows, classes, dtype=torch.float64, generator=generator)
+        return logits, torch.randint(classes, (rows,), generator=generator)
+    first, second = 2 * torch.randn(2, rows, dtype=torch.float64, generator=generator)
+    return (first,) if record.inputs == "margin" else (first, second)
+
+
+def ties(record: Record, parameters: dict[str, float]) -> tuple[Tensor, ...]:
+    """Inputs at the corners and seams of the losses, and at equal scores."""
+    if record.inputs == "logits":
+        level = torch.zeros(4, dtype=torch.float64)
+        rows = torch.stack([level, *(make(level) for make in record.companions.values())])
+        return rows.repeat_interleave(4, 0), torch.arange(4).repeat(len(rows))
+    if record.inputs == "margin":
+        return (torch.tensor([-1.0, 0.0, 1.0]).double(),)
+    seam = parameters.get("delta", 1.0)
+    errors = torch.tensor([-seam, -1.0, 0.0, 1.0, seam]).double()
+    return errors, torch.zeros_like(errors)
+
+
+def extremes(record: Record) -> list[tuple[Tensor, ...]]:
+    """Inputs that come near every supremum: a fine grid, far points, and, for logits, many classes.
+
+    Scores reach 160: times 4, the sharpest rho, the sum-exponential loss e^640 is still a float64.
+    """
+    grid = torch.arange(0, 20, 0.01).double()
+    if record.inputs == "logits":
+        gaps = torch.cat([-grid.flip(0)[::5], grid[::5], torch.tensor([-160.0, 40.0, 160.0])]).double()
+        two = torch.stack([torch.zeros_like(gaps), gaps], -1)
+        many = torch.zeros(3, 10_000, dtype=torch.float64)
+        many[0, 1], many[1, 0], many[2, 0] = 160.0, 160.0, -160.0
+        return [(two, torch.zeros(len(two), dtype=torch.long)), (many, torch.zeros(3, dtype=torch.long))]
+    far = 1e8 if record.inputs == "margin" else 1e150
+    points = torch.cat([grid, torch.tensor([100.0, far], dtype=torch.float64)])
+    points = torch.cat([-points.flip(0), points])
+    return [(points,)] if record.inputs == "margin" else [(points, torch.zeros_like(points))]
+
+
+def linear(
+    generator: torch.Generator,
+    batch: tuple[int, ...],
+    classes: int,
+    dimension: int = 4,
+    *,
+    bias: bool = True,
+    dtype: torch.dtype = torch.float64,
+    rows_per_chunk: int = 3,
+) -> LinearLogits:
+    """Random linear logits whose parts require grad, cut into chunks of some rows."""
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, dtype=torch.float64, generator=generator).to(dtype).requires_grad_()
+
+    bytes_per_row = classes * (8 if dtype == torch.float64 else 4)
+    parts = normal(*batch, dimension), normal(classes, dimension), normal(classes) if bias else None
+    return LinearLogits(*parts, memory_budget=rows_per_chunk * bytes_per_row)
+
+
+def parts(logits: LinearLogits) -> tuple[Tensor, ...]:
+    """Features, weight and, where there is one, bias."""
+    found = (logits.features, logits.weight, logits.bias)
+    return tuple(part for part in found if part is not None)
+
+
+class Watch(TorchDispatchMode):
+    """Notes the largest tensor that any operation makes, and the multiplications that matrix products take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.largest = 0
+        self.multiplications = 0
+
+    def __torch_dispatch__(self, function: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for made in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(made, Tensor):
+                self.largest = max(self.largest, made.numel())
+        if function.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm_, torch.ops.aten.addmm):
+            self.multiplications += result.numel() * args[-2].shape[1]
+        return result
