@@ -6,20 +6,19 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := $(BIN)/python -m
 INSTALL := $(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-# make notebooks CHAPTER=01 executes one chapter.
 CHAPTER ?=
 TWINS := $(wildcard notebooks/text/$(CHAPTER)*.py)
 PACKAGE := $(shell find lossbook -name '*.py')
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test setup check notebooks clean
-.DELETE_ON_ERROR:
+.PRECIOUS: notebooks/%.ipynb
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1@/p' $(firstword $(MAKEFILE_LIST)) | awk -F@ '{ printf "%-18s%s\n", $$1, $$2 }'
 
-lab: setup ## open the book in JupyterLab
-	$(BIN)/lossbook lab
+lab: setup ## open the book in JupyterLab (OPTIONS=--no-browser goes to it)
+	$(BIN)/lossbook lab $(OPTIONS)
 
 test: check ## install what the tests need, check the code, run every test
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile
@@ -32,7 +31,11 @@ check: $(VENV)/.installed-for-tests ## lint, format, types, and which room impor
 	$(RUN) mypy
 	$(BIN)/lint-imports
 
-notebooks: $(TWINS:notebooks/text/%.py=notebooks/%.ipynb) ## execute the notebooks that are older than their text or the package
+# The newer of a notebook and its text twin is what counts: the other follows, and then the outputs are made afresh.
+notebooks: $(VENV)/.installed-for-tests ## execute the notebooks older than their text or the package (CHAPTER=01: one)
+	@$(if $(TWINS),,echo 'notebooks/text has no chapter $(CHAPTER)'; exit 1)
+	$(RUN) jupytext --quiet --sync $(TWINS)
+	@$(MAKE) --no-print-directory $(TWINS:notebooks/text/%.py=notebooks/%.ipynb)
 
 clean: ## remove .venv and everything else that was made here
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -51,8 +54,6 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 	@$(INSTALL) '.[test]'
 	@touch $@
 
-# The newer of the pair is what counts; its twin follows, and the outputs are made afresh.
-notebooks/%.ipynb: notebooks/text/%.py $(PACKAGE) | $(VENV)/.installed-for-tests
-	$(RUN) jupytext --quiet --sync $<
+notebooks/%.ipynb: notebooks/text/%.py $(PACKAGE)
 	$(RUN) nbconvert --to notebook --inplace --execute --ExecutePreprocessor.record_timing=False --log-level=WARN $@
 	@touch $@

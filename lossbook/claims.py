@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -96,7 +97,7 @@ def claim(
 def _tensor(argument: str, value: Any) -> Tensor:
     """A number, array or tensor as a tensor on the CPU, cut from any graph."""
     try:
-        found = value if isinstance(value, Tensor) else torch.tensor(value)  # a copy: arrays may be read-only
+        found = value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))  # Python floats stay float64
         return found.detach().cpu()
     except (TypeError, ValueError, RuntimeError):
         raise bad_type(argument, value, "a number, an array or a tensor") from None

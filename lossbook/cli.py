@@ -5,6 +5,7 @@ Each command opens only the rooms that it needs, so that `lossbook --help` is as
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -86,7 +87,11 @@ def _lab(options: argparse.Namespace) -> int:
         raise UsageError(f"no chapters at {first.parent}: clone the repository and run `make lab` in it")
     from jupyterlab.labapp import LabApp
 
-    LabApp.launch_instance([str(first), f"--ServerApp.root_dir={root}", *options.rest])
+    # As the default address, and not as the file to open, it also stands in the link that is printed for --no-browser.
+    where = [f"--ServerApp.root_dir={root}", f"--LabApp.default_url=/lab/tree/notebooks/{first.name}"]
+    # Containers run as root, where JupyterLab starts only when told that this is meant.
+    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    LabApp.launch_instance([*where, *as_root, *options.rest])
     return 0
 
 

@@ -16,6 +16,7 @@ MARGIN = [record for record in RECORDS.values() if record.inputs == "margin"]
 ERROR = [record for record in RECORDS.values() if record.inputs == "error"]
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 REDUCTIONS = ("mean", "sum", "none")
+PRODUCTS = (torch.ops.aten.mm, torch.ops.aten.matmul, torch.ops.aten.addmm, torch.ops.aten.addmm_)
 
 
 def settings(record: Record) -> list[dict[str, float]]:
@@ -146,6 +147,6 @@ class Watch(TorchDispatchMode):
         for made in result if isinstance(result, tuple | list) else (result,):
             if isinstance(made, Tensor):
                 self.largest = max(self.largest, made.numel())
-        if function.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm_, torch.ops.aten.addmm):
+        if function.overloadpacket in PRODUCTS:
             self.multiplications += result.numel() * args[-2].shape[1]
         return result

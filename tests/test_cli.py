@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pandas as pd
@@ -181,10 +182,10 @@ def test_lab_opens_the_first_chapter_and_hands_on_what_it_does_not_know(monkeypa
     seen = []
     monkeypatch.setattr(LabApp, "launch_instance", seen.append)
     assert main(["lab", "--no-browser", "--port", "9999"]) == 0
-    ((first, root, *rest),) = seen
-    assert first.endswith("00_start_here.ipynb")
-    assert first.startswith(root.removeprefix("--ServerApp.root_dir="))
-    assert rest == ["--no-browser", "--port", "9999"]
+    ((root, first, *rest),) = seen
+    assert first == "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
+    assert (Path(root.removeprefix("--ServerApp.root_dir=")) / "notebooks" / "00_start_here.ipynb").exists()
+    assert rest[-3:] == ["--no-browser", "--port", "9999"]
 
 
 def test_help_needs_nothing_beyond_torch():

@@ -42,7 +42,7 @@ RECORDS = (
                 lambda outputs, target: mse_loss(outputs, _one_hot_of_classes(outputs, target), reduction="none").mean(-1),
             ),
         ),
-        properties=Properties(convex=True, shift_invariant=False),
+        properties=Properties(convex=True, shift_invariant=False, proper=False),
         statistics=("square_sum",),
         reference=Reference(
             "Kang, Setlur, Tomlin & Levine", 2024, "Deep Neural Networks Tend To Extrapolate Predictably", "2310.00873", "ICLR"

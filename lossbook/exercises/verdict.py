@@ -48,7 +48,7 @@ def ask(function: Callable[..., Any], *inputs: Any) -> Tensor:
     if value is None or value is ...:
         raise Attempt("Your function returned nothing: replace the `...` and end with `return`.")
     try:
-        found = torch.as_tensor(value).detach().double()
+        found = value.detach().double() if isinstance(value, Tensor) else torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):
         raise Attempt(f"Your function returned {type(value).__name__}; a number or a tensor was expected.") from None
     if not bool(torch.isfinite(found).all()):
@@ -71,5 +71,5 @@ def judged(check: Callable[..., Verdict]) -> Callable[..., Verdict]:
 
 def close(found: Tensor, wanted: Tensor | float, tolerance: float = 1e-6) -> bool:
     """Whether two answers agree, shapes included, up to a tolerance relative to the larger of 1 and the answer."""
-    wanted = torch.as_tensor(wanted).double()
+    wanted = wanted.double() if isinstance(wanted, Tensor) else torch.tensor(wanted, dtype=torch.float64)
     return found.shape == wanted.shape and bool(((found - wanted).abs() <= tolerance * wanted.abs().clamp(min=1)).all())

@@ -30,7 +30,7 @@ class Config:
     """`gaps` values of b from 0 to 1 for the construction; `points` random distributions for each τ and classes."""
 
     taus: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0)
-    gaps: int = 41
+    gaps: int = 101
     classes: tuple[int, ...] = (2, 3, 10)
     points: int = 2000
     seed: int = 0

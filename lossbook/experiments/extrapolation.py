@@ -116,7 +116,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
     weights make of what it sees, mean ‖W φ‖ without the bias, relative to clean images), and mean rewards: reward_classifier
     (argmax of cross-entropy), reward_agent (argmax of predicted rewards), reward_oracle (the classifier, abstaining below the
     confidence that pays best in hindsight); abstains is the agent's share of abstentions. Snapshots, for the first seed: the
-    mean prediction, the class shares and one image.
+    mean prediction, the class shares, one image and the prediction for it.
     """
     place = device()
     units = {f"seed {seed}": partial(_one_seed, config, seed, place) for seed in range(config.seeds)}
@@ -181,7 +181,7 @@ def _one_seed(config: Config, seed: int, place: torch.device) -> Unit:
                     "abstains": float((predicted.argmax(1) == data.classes).double().mean()),
                 }
             )
-            arrays = {"prediction": p.mean(0), "shares": shares, "image": images[0]}
+            arrays = {"prediction": p.mean(0), "shares": shares, "image": images[0], "image_prediction": p[0]}
             on_cpu = {key: array.cpu().numpy() for key, array in arrays.items()}
             snapshots.append(Snapshot(name, round(100 * level), on_cpu))
     return Unit(pd.DataFrame(rows), tuple(snapshots) if seed == 0 else ())

@@ -58,14 +58,14 @@ def run(config: Config, progress: bool = True, folder: str | None = None) -> Run
 
     Returns:
         History with a row for each setting, seed and step:
-            tau, noise: of the setting.
             test_accuracy: on clean labels.
             clean_loss, clean_accuracy: the setting's own loss, and the share of labels that the network repeats, over
                 the training examples whose label is right.
             wrong_loss, wrong_accuracy: the same over those whose label was replaced (NaN without noise). Accuracy there
                 is what the network has memorised.
-        Snapshots of seed 0 wherever there is noise: `probability`, what the network gives the label it was taught, for
-        each training example; `wrong`, whether that label was replaced.
+            tau, noise: of the setting.
+        Snapshots of seed 0 at the least noise above 0: `probability`, what the network gives the label it was taught,
+        for each training example; `wrong`, whether that label was replaced.
 
     Example:
         >>> found = run(SCALES["tiny"], progress=False)
@@ -92,6 +92,7 @@ def _seed(config: Config, seed: int) -> Unit:
     sizes = (data.train_features.shape[1], config.hidden, data.classes)
     start = multilayer(sizes, generator=_generator(seed, 2))
     model = Ensemble([start] * len(settings)).to(device())
+    kept = min((noise for noise in config.noises if noise > 0), default=None)
     rows: list[pd.DataFrame] = []
     snapshots: list[Snapshot] = []
 
@@ -107,8 +108,6 @@ def _seed(config: Config, seed: int) -> Unit:
         loss, fitted = losses(logits, labels), (logits.argmax(-1) == labels).float()
         about = {
             "setting": [_name(*setting) for setting in settings],
-            "tau": [tau for tau, _ in settings],
-            "noise": [noise for _, noise in settings],
             "seed": seed,
             "step": step,
             "test_accuracy": test.cpu().numpy(),
@@ -116,26 +115,25 @@ def _seed(config: Config, seed: int) -> Unit:
         for part, chosen in (("clean", ~wrong), ("wrong", wrong)):
             for name, values in (("loss", loss), ("accuracy", fitted)):
                 about[f"{part}_{name}"] = _mean(values, chosen)
+        about |= {"tau": [tau for tau, _ in settings], "noise": [noise for _, noise in settings]}
         rows.append(pd.DataFrame(about))
         if seed == 0:
             probability = torch.softmax(logits, -1).gather(-1, labels[..., None])[..., 0].cpu().numpy()
             for k, (tau, noise) in enumerate(settings):
-                if noise > 0:
+                if noise == kept:
                     arrays = {"probability": probability[:, k], "wrong": wrong[:, k].cpu().numpy()}
                     snapshots.append(Snapshot(_name(tau, noise), step, arrays))
 
     fit(
         model,
-        lambda logits, target: (
-            losses(logits, target).mean(0).sum()
-        ),  # members do not share weights: each gets its own mean
+        lambda logits, target: losses(logits, target).mean(0).sum(),  # a mean for each member: they share no weights
         data.train_features,
         labels,
         epochs=config.epochs,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         generator=_generator(seed, 3),
-        evaluate=lambda model: {},
+        evaluate=lambda model: {},  # many rows at a time, so `measure` keeps them
         every=config.every * -(-len(labels) // config.batch_size),
         snapshot=measure,
     )

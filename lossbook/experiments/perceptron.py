@@ -67,7 +67,8 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
     The history has a row per setting, seed and recorded step: data (the real set, or "worst case"), method, step_size (NaN for
     the perceptrons), points, accuracy, loss (mean logistic loss, nats), peak_loss (the highest after step 0 so far) and
     smallest_margin, the signed distance to the boundary of the worst point. Steps are recorded on a logarithmic scale; the
-    last row is the step that separates, or `steps`. Snapshots hold all signed distances, for the first seed on real data.
+    last row is the step that separates, or `steps`. Snapshots hold all signed distances: of LR+GD and of the perceptron that it
+    becomes, for the first seed on real data.
     """
     units = {f"{config.data} seed {seed}": partial(_on_real_data, config, seed) for seed in range(config.seeds)}
     units |= {
@@ -169,8 +170,10 @@ def _on_real_data(config: Config, seed: int) -> Unit:
         _separate(config.data, method, size, step, features, labels, config.steps, seed)
         for method, size, step in _settings(config.step_sizes)
     ]
-    kept = tuple(snapshot for unit in units for snapshot in unit.snapshots) if seed == 0 else ()
-    return Unit(pd.concat([unit.rows for unit in units], ignore_index=True), kept)
+    return Unit(
+        pd.concat([unit.rows for unit in units], ignore_index=True),
+        tuple(snapshot for unit in units for snapshot in unit.snapshots if seed == 0),
+    )
 
 
 def _on_worst_case(config: Config, points: int) -> Unit:
@@ -185,7 +188,9 @@ def _on_worst_case(config: Config, points: int) -> Unit:
 def _separate(
     data: str, method: str, size: float, step: Step, features: Tensor, labels: Tensor, steps: int, seed: int
 ) -> Unit:
-    setting = method if np.isnan(size) else f"{method}, step size {size:g}"
+    setting = method if np.isnan(size) else f"{method}, γ = {size:g}"
+    if data == WORST_CASE:
+        setting = f"{setting}, {len(features)} points of the worst case"
     recorded = {0, *np.unique(np.geomspace(1, steps, 60).astype(int)).tolist()}
     rows, snapshots, peak = [], [], float("nan")
     for done, weights, margins in path(step, features, labels, steps=steps):
@@ -210,5 +215,6 @@ def _separate(
                 "smallest_margin": float(distances.min()),
             }
         )
-        snapshots.append(Snapshot(setting, done, {"distances": distances.sort().values.numpy()}))
+        if method in ("LR+GD", PERCEPTRONS["LR+GD"]):
+            snapshots.append(Snapshot(setting, done, {"distances": distances.sort().values.numpy()}))
     return Unit(pd.DataFrame(rows), tuple(snapshots))

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.patches import Polygon
 from torch import Tensor
 
@@ -15,7 +18,7 @@ from lossbook.figures.style import INK, axes_of, styled
 
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])  # of classes 0, 1 and 2
 REACH = 5.0  # of the logits drawn, on either side of 0
-COLOURS = "viridis"
+COLOURS = colormaps["viridis"]
 CLASSES = 3
 
 
@@ -144,12 +147,15 @@ def unit_of(record: Record, values: np.ndarray, logits: Tensor, target: int) -> 
     return "nats" if record.origin == "likelihood" or np.allclose(values, surprise, atol=1e-9) else ""
 
 
-def draw_plane(ax: Any, plane: Plane, limits: tuple[float, float], **options: Any) -> tuple[Any, Any]:
-    """Axes for a plane, an image and a field of arrows, both still empty."""
-    height, width = plane.pixels.shape[:2]
-    image = ax.imshow(
-        np.full((height, width), np.nan), origin="lower", extent=plane.extent, cmap=COLOURS, vmin=limits[0], vmax=limits[1], **options
-    )
+def colours_of(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """The loss as colour, (height, width, 4) bytes: matplotlib scales these up three times faster than numbers."""
+    return COLOURS((np.clip(values, *limits) - limits[0]) / (limits[1] - limits[0]), bytes=True)
+
+
+def draw_plane(ax: Any, plane: Plane, **options: Any) -> tuple[Any, Any]:
+    """An image and a field of arrows for a plane, both still empty."""
+    blank = np.full((*plane.pixels.shape[:2], 4), 255, np.uint8)
+    image = ax.imshow(blank, origin="lower", extent=plane.extent, interpolation="nearest", **options)
     at = plane.place(plane.arrows)
     field = ax.quiver(
         *at.T, *np.zeros_like(at.T), angles="xy", scale_units="xy", scale=1, pivot="mid", width=0.009, color="white",
@@ -157,6 +163,12 @@ def draw_plane(ax: Any, plane: Plane, limits: tuple[float, float], **options: An
     )  # fmt: skip
     ax.grid(visible=False)
     return image, field
+
+
+def colour_bar(axes: Any, limits: tuple[float, float], **options: Any) -> Any:
+    """The colour bar of the loss, beside these axes."""
+    figure = np.ravel(axes)[0].figure
+    return figure.colorbar(ScalarMappable(Normalize(*limits), COLOURS), ax=axes, extend="max", **options)
 
 
 def draw_triangle(ax: Any, image: Any) -> None:
@@ -194,13 +206,14 @@ def plot_simplex(loss: str | Record, target: int = 0, ax: Any = None, **paramete
     if isinstance(target, bool) or target not in targets(record):
         raise bad_value("target", target, f"one of {', '.join(map(str, targets(record)))}")
     ax, plane = axes_of(ax), simplex_plane()
-    image, field = draw_plane(ax, plane, colour_limits(record, target, parameters))
+    limits = colour_limits(record, target, parameters)
+    image, field = draw_plane(ax, plane)
     draw_triangle(ax, image)
     values = loss_of(record, plane.pixels, target, parameters)
-    image.set_data(values)
+    image.set_data(colours_of(values, limits))
     steps = plane.move(plane.arrows, descent_of(record, plane.arrows, target, parameters))
     field.set_UVC(*shortened(steps, plane, longest(record, plane, target, parameters)).T)
     unit = unit_of(record, values, plane.pixels, target)
     ax.set_title(f"{record.title}, right class {target}")
-    ax.figure.colorbar(image, ax=ax, extend="max", label=f"loss ({unit})" if unit else "loss")
+    colour_bar(ax, limits, label=f"loss ({unit})" if unit else "loss")
     return ax

@@ -60,7 +60,7 @@ def reward_prediction_loss(
         raise bad_value("target", target, f"class indices of shape {tuple(scores.shape[:-1])}, the outputs' without the action axis")
     check_same_device("target", target, "outputs", scores)
     right = torch.arange(scores.shape[-1], device=target.device) == target[..., None]
-    rewards = torch.where(right, 1.0, -cost).to(scores.dtype)
+    rewards = torch.full_like(scores, -cost).masked_fill(right, 1.0)
     rewards[..., -1] = 0
     # The squares of f itself would need the abstaining score as a statistic, and would cancel where f is right.
     return row_loss(

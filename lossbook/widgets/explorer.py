@@ -74,6 +74,15 @@ class Explorer(widgets.VBox):
         """The value of each control."""
         return {name: control.holder.value for name, control in self._controls.items()}
 
+    def control(self, name: str) -> Control:
+        """A control by its name.
+
+        Raises:
+            ValueError: no such control.
+        """
+        check_choice("control", name, self._controls)
+        return self._controls[name]
+
     @property
     def presets(self) -> dict[str, Preset]:
         """The presets by name."""
@@ -142,12 +151,13 @@ class Explorer(widgets.VBox):
                     raise AssertionError(f"{name}: moved to {value!r}, but neither the picture nor its words changed")
                 seen.append(self.alt)
             self.set(**start)
+        sights = []
         for preset in self._presets:
-            before = self._frame[:2]
             self.choose(preset)
-            if self._frame[:2] == before:
-                raise AssertionError(f"preset {preset!r}: neither the picture nor its words changed")
-            seen.append(self.alt)
+            sights.append(self._frame[:2])
+        if len(set(sights)) < len(sights):
+            raise AssertionError(f"presets: got {len(sights)}, but only {len(set(sights))} different pictures")
+        seen += [alt for _, alt in sights]
         self._look = look
         self.set(**start)
         return seen

@@ -92,7 +92,8 @@ class MarginExplorer(Explorer):
         self._inputs = chosen[0].inputs
         low = check_number("low", low)
         high = check_number("high", high, above=low)
-        known = list(dict.fromkeys([*chosen, *(record for record in RECORDS.values() if record.inputs == self._inputs)]))
+        alike = (record for record in RECORDS.values() if record.inputs == self._inputs)
+        known = list({record.key: record for record in (*chosen, *alike)}.values())
         if family is not None:
             check_choice("family", family, list(dict.fromkeys(record.family for record in known)))
             outside = [record.key for record in chosen if record.family != family]

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from matplotlib.colors import Normalize
 
 from lossbook.catalog import Record
 from lossbook.figures import simplex as planes
@@ -60,24 +58,22 @@ class SimplexExplorer(Explorer):
     @styled
     def _build(self) -> None:
         self._figure, self._axes = new_figure(2, width=10.0, height=4.5)
-        norm = Normalize(*self._fixed)
         self._maps, self._fields, self._marks, self._pulls = [], [], [], []
         for ax, plane in zip(self._axes, self._planes, strict=True):
-            image, field = planes.draw_plane(ax, plane, self._fixed, animated=True)
-            image.set_norm(norm)  # one for both panels and their colour bar
+            image, field = planes.draw_plane(ax, plane, animated=True)
             self._maps.append(image)
             self._fields.append(field)
             self._pulls.append(
                 ax.quiver(
                     [0], [0], [0], [0], angles="xy", scale_units="xy", scale=1, width=0.014, color=ORANGE, edgecolor=INK,
-                    linewidth=0.8, zorder=5, animated=True,
+                    linewidth=0.8, zorder=5, clip_on=False, animated=True,
                 )
             )  # fmt: skip
-            self._marks.append(ax.plot([], [], "o", color="white", markeredgecolor=INK, markersize=10, zorder=6, animated=True)[0])
+            self._marks.append(ax.plot([], [], "o", color="white", markeredgecolor=INK, markersize=10, zorder=6, clip_on=False, animated=True)[0])
         planes.draw_triangle(self._axes[0], self._maps[0])
         self._axes[0].set_title("Probabilities")
         self._axes[1].set(title="Logits, z₂ held at 0", xlabel="z₀, logit of class 0", ylabel="z₁, logit of class 1")
-        self._bar = self._figure.colorbar(self._maps[1], ax=list(self._axes), extend="max", shrink=0.9)
+        self._bar = planes.colour_bar(list(self._axes), self._fixed, shrink=0.9)
 
     def _show(self, values: dict[str, Any]) -> tuple[str, str]:
         record, target = self._record, values["target"]
@@ -85,8 +81,9 @@ class SimplexExplorer(Explorer):
         point = torch.tensor([[values["z_0"], values["z_1"], 0.0]], dtype=torch.float64)
         value = planes.loss_of(record, point, target, parameters)
         down = planes.descent_of(record, point, target, parameters)
+        limits = self._fixed if values["colours"] == "fixed" else planes.colour_limits(record, target, parameters)
         for i, plane in enumerate(self._planes):
-            self._maps[i].set_data(planes.loss_of(record, plane.pixels, target, parameters))
+            self._maps[i].set_data(planes.colours_of(planes.loss_of(record, plane.pixels, target, parameters), limits))
             steps = plane.move(plane.arrows, planes.descent_of(record, plane.arrows, target, parameters))
             self._fields[i].set_UVC(*planes.shortened(steps, plane, self._units[i]).T)
             place = plane.place(point)
@@ -94,15 +91,14 @@ class SimplexExplorer(Explorer):
             self._pulls[i].set_offsets(place)
             self._pulls[i].set_UVC(*(3 * planes.shortened(plane.move(point, down), plane, self._units[i])).T)
         unit = planes.unit_of(record, value, point, target)
-        limits = self._fixed if values["colours"] == "fixed" else planes.colour_limits(record, target, parameters)
-        self._colour(limits, unit)
+        self._mark_colours(limits, unit)
         return self._words(values, parameters, point, float(value[0]), down[0], limits, unit)
 
     @styled
-    def _colour(self, limits: tuple[float, float], unit: str) -> None:
-        norm, label = self._maps[0].norm, f"loss ({unit})" if unit else "loss"
+    def _mark_colours(self, limits: tuple[float, float], unit: str) -> None:
+        norm, label = self._bar.norm, f"loss ({unit})" if unit else "loss"
         if (norm.vmin, norm.vmax) != limits:
-            norm.vmin, norm.vmax = limits
+            self._bar.mappable.set_clim(*limits)
         if self._bar.ax.get_ylabel() != label:
             self._bar.set_label(label)
 
@@ -124,7 +120,7 @@ class SimplexExplorer(Explorer):
         )
         alt = (
             f"{self._record.title}{setting}, right class {values['target']}, over the probability simplex and over the logits "
-            f"z₀ and z₁ with z₂ at 0. Colours from {in_words(limits[0])} to {in_words(limits[1])}. {reading}."
+            f"z₀ and z₁ with z₂ at 0. Colours {'fixed' if values['colours'] == 'fixed' else 'rescaled'}, from {in_words(limits[0])} to {in_words(limits[1])}. {reading}."
         )
         return alt, f"{self._record.title}{setting}, right class {values['target']}. {reading}."
 
@@ -146,6 +142,6 @@ def _presets(record: Record) -> dict[str, Preset]:
     ranges = {parameter.name: parameter for parameter in record.parameters}
     for case in record.special_cases:
         inside = all(ranges[name].low <= value <= ranges[name].high for name, value in case.parameters.items())
-        if case.parameters and inside:
+        if inside and record.defaults != record.defaults | dict(case.parameters):
             found[case.statement] = Preset(f"Here {case.statement}. Compare colours and arrows with the setting before.", SURE_AND_WRONG | dict(case.parameters))
     return found

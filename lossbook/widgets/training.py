@@ -106,8 +106,11 @@ class TrainingExplorer(Explorer):
         self._left.set(xlabel="step", ylabel=metric, title=f"History of {metric}", yscale="log" if wide else "linear")
         self._left.relim(visible_only=True)
         self._left.autoscale_view()
+        for legend in list(self._figure.legends):
+            legend.remove()
         if len(self._settings) > 1:
-            self._left.legend(frameon=True, framealpha=0.85, edgecolor="none")
+            thick = [line for line in self._left.get_lines() if line.get_label() in self._settings]
+            self._figure.legend(handles=thick, loc="outside upper left", ncols=4, handlelength=3)
         self._right.set_title(f"Kept at this step: {setting}")
         self._laid_out = (setting, metric)
 

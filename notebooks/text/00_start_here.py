@@ -89,7 +89,8 @@ claim("the median does not see the typing error", mistyped.median(), expected=2)
 errors = torch.tensor([-2.0, -0.5, 0.25, 3.0], dtype=torch.float64)
 nothing = torch.zeros(4, dtype=torch.float64)
 check_gradient("squared_error", lambda prediction, target: 2 * (prediction - target), errors, nothing)
-check_gradient("absolute_error", lambda prediction, target: torch.sign(prediction - target), errors, nothing);
+worst = check_gradient("absolute_error", lambda prediction, target: torch.sign(prediction - target), errors, nothing)
+claim("both slopes worked out above are right", worst, at_most=1e-12)
 
 # %% [markdown]
 # A claim of this book is never only said. The next cell asserts it, prints one line that starts with ✓, and would stop the notebook if

@@ -46,7 +46,9 @@ import torch
 from lossbook import check_gradient, claim, datasets
 from lossbook.catalog import find
 from lossbook.exercises import chapter_01 as exercises
+from lossbook.experiments import consistency, label_noise, surrogates
 from lossbook.figures import new_figure, show
+from lossbook.figures.surrogates import plot_surrogates
 from lossbook.losses import (
     comp_sum_loss,
     cross_entropy,
@@ -282,7 +284,8 @@ def expected_minus_observed(logits, target):
     return torch.softmax(logits, 1) - torch.nn.functional.one_hot(target, 3)
 
 
-check_gradient("cross_entropy", expected_minus_observed, logits, target);
+worst = check_gradient("cross_entropy", expected_minus_observed, logits, target)
+claim("the slope is expected minus observed", worst, at_most=1e-12)
 
 # %% [markdown]
 # With two classes only the difference of the logits counts. Write $s = z_1 - z_0$: softmax becomes the logistic function
@@ -363,7 +366,7 @@ with torch.no_grad():
 observed = torch.nn.functional.one_hot(letters.train_labels, letters.classes).float()
 gaps = (predicted - observed).T @ features / len(features)
 accuracy = (predicted.argmax(1) == letters.train_labels).float().mean()
-print(f"cross-entropy {float(closure()):.3f} nats, accuracy {accuracy:.3f} on the data it was fitted to")
+print(f"cross-entropy {closure().item():.3f} nats, accuracy {accuracy:.3f} on the data it was fitted to")
 claim("mean predicted probability = frequency, for each of 26 classes", gaps[:, -1].abs(), at_most=0.001)
 claim("expected feature sums = observed ones, for 26 × 16 pairs", gaps[:, :-1].abs(), at_most=0.002)
 claim("single examples are far off all the same", (predicted - observed).abs().max(), at_least=0.9)
@@ -485,7 +488,8 @@ claim("hinge ≥ zero-one", hinge_loss(scores, reduction="none") - mistakes, at_
 claim("exponential ≥ zero-one", exponential_loss(scores, reduction="none") - mistakes, at_least=0)
 claim("logistic/log 2 ≥ zero-one", logistic_loss(scores, reduction="none") / math.log(2) - mistakes, at_least=-1e-15)
 check_gradient("logistic_loss", lambda margin: -torch.sigmoid(-margin), scores)
-check_gradient("savage_loss", lambda margin: -4 * torch.sigmoid(-2 * margin) ** 2 * torch.sigmoid(2 * margin), scores);
+worst = check_gradient("savage_loss", lambda margin: -4 * torch.sigmoid(-2 * margin) ** 2 * torch.sigmoid(2 * margin), scores)
+claim("Savage's slope has a factor for each side on which it dies", worst, at_most=1e-12)
 
 # %% [markdown]
 # > **Definition.** Margin losses take the margin itself: `logistic_loss(margin)` $= \log(1 + e^{-m})$ (origin: likelihood), `hinge_loss`
