@@ -21,9 +21,13 @@ def describe(value: Any) -> str:
     "'avg'"
     """
     if isinstance(value, torch.Tensor):
-        return f"a {str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
-    text, kind = repr(value), type(value).__name__
-    return text if len(text) <= 60 else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+        return _with_article(f"{str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}")
+    text = repr(value)
+    return text if len(text) <= 60 else _with_article(type(value).__name__)
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
 
 
 def bad_value(argument: str, got: Any, expected: str) -> ValueError:

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options, rest = parser.parse_known_args(argv)
-    if rest and options.command is not _lab:
+    if rest and options.command not in (_lab, _bench):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
     try:
@@ -105,11 +105,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _catalog(options: argparse.Namespace) -> int:
     from lossbook.catalog import RECORDS
-    from lossbook.catalog.papers import CHAPTERS, KINDS, papers
+    from lossbook.catalog.papers import CHAPTERS, KINDS
 
-    families: dict[str, set[str]] = {}  # of losses, with the systems that brought them
-    for record in RECORDS.values():
-        families.setdefault(record.family, set()).add(record.system)
+    families = dict.fromkeys(record.family for record in RECORDS.values())
     for name, choices in (
         ("family", families),
         ("chapter", CHAPTERS),
@@ -118,32 +116,39 @@ def _catalog(options: argparse.Namespace) -> int:
     ):
         if getattr(options, name) is not None:
             _check_among(f"--{name}", getattr(options, name), choices)
+    if options.losses and (options.status or options.kind):
+        raise UsageError("--status and --kind select systems: leave out --losses")
+    (_print_losses if options.losses else _print_systems)(options)
+    return 0
 
-    if options.losses:
-        if options.status or options.kind:
-            raise UsageError("--status and --kind select systems: leave out --losses")
-        records = [
-            record
-            for record in RECORDS.values()
-            if options.family in (None, record.family) and options.chapter in (None, record.chapter)
-        ]
-        rows = [(r.key, r.chapter, r.family, r.origin, ", ".join(r.defaults) or "-", r.title) for r in records]
-        _print_columns(("loss", "chapter", "family", "origin", "parameters", "title"), rows)
-        return 0
-    systems = [
+
+def _print_losses(options: argparse.Namespace) -> None:
+    from lossbook.catalog import RECORDS
+
+    rows = [
+        (record.key, record.chapter, record.family, record.origin, ", ".join(record.defaults) or "-", record.title)
+        for record in RECORDS.values()
+        if options.family in (None, record.family) and options.chapter in (None, record.chapter)
+    ]
+    _print_columns(("loss", "chapter", "family", "origin", "parameters", "title"), rows)
+
+
+def _print_systems(options: argparse.Namespace) -> None:
+    from lossbook.catalog import RECORDS
+    from lossbook.catalog.papers import papers
+
+    of_family = {record.system for record in RECORDS.values() if record.family == options.family}
+    found = [
         paper
         for paper in papers().values()
-        if (options.family is None or paper.key in families[options.family])
+        if (options.family is None or paper.key in of_family)
         and options.chapter in (None, paper.chapter)
         and options.status in (None, paper.status)
         and (options.kind is None or options.kind in paper.kind)
     ]
-    _print_columns(
-        ("system", "chapter", "status", "kind", "year", "title"),
-        [(p.key, p.chapter, p.status, ", ".join(p.kind), str(p.year or "-"), p.title) for p in systems],
-    )
-    print(f"{sum(paper.implemented for paper in systems)} of {len(systems)} implemented")
-    return 0
+    rows = [(p.key, p.chapter, p.status, ", ".join(p.kind), str(p.year or "-"), p.title) for p in found]
+    _print_columns(("system", "chapter", "status", "kind", "year", "title"), rows)
+    print(f"{sum(paper.implemented for paper in found)} of {len(found)} implemented")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -151,26 +156,20 @@ def _run(options: argparse.Namespace) -> int:
     from lossbook.experiments.run import save
 
     if options.list:
-        _print_columns(
-            ("experiment", "scales", "about"),
-            [
-                (name, ", ".join(module.SCALES), (module.__doc__ or "").partition("\n")[0])
-                for name, module in EXPERIMENTS.items()
-            ],
-        )
+        about = {name: (module.__doc__ or "").partition("\n")[0] for name, module in EXPERIMENTS.items()}
+        rows = [(name, ", ".join(module.SCALES), about[name]) for name, module in EXPERIMENTS.items()]
+        _print_columns(("experiment", "scales", "about"), rows)
         return 0
     if options.experiment is None:
         raise UsageError("which experiment? --list prints them")
     _check_among("NAME", options.experiment, EXPERIMENTS)
     experiment = EXPERIMENTS[options.experiment]
     _check_among("--scale", options.scale, experiment.SCALES)
+    config = experiment.SCALES[options.scale]
     try:
-        config = dataclasses.replace(
-            experiment.SCALES[options.scale], **_changes(experiment.SCALES[options.scale], options.set)
-        )
-    except ValueError as error:
-        raise UsageError(f"--set {error}") from error
-    run = experiment.run(config, progress=True, folder=options.out)
+        run = experiment.run(dataclasses.replace(config, **_changes(config, options.set)), folder=options.out)
+    except ValueError as error:  # its message names the field, what it got and what was expected
+        raise UsageError(str(error)) from error
     print(run.history.to_string(max_rows=24))
     print(f"{options.experiment}: {len(run.history)} rows in {run.seconds:.1f} s on {run.device}")
     if options.out is not None:
@@ -182,7 +181,7 @@ def _run(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from lossbook.widgets import benchmark
 
-    benchmark.main()
+    benchmark.main(options.rest)
     return 0
 
 

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -10,11 +9,8 @@ from importlib import metadata
 import torch
 from packaging.requirements import Requirement
 
-from lossbook.datasets._files import CHECKSUMS, checked
 from lossbook.devices import device
 from lossbook.kernels import engine_name
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @dataclass(frozen=True)
@@ -29,8 +25,14 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything the book runs on."""
-    return [*_packages(), *_devices(), *_data(), _browser()]
+    """Look at everything the book runs on. A room that cannot be opened is a finding too."""
+    findings: list[Finding] = []
+    for name, look in (("packages", _packages), ("device", _devices), ("data", _data), ("browser", _browser)):
+        try:
+            findings += look()
+        except ImportError as error:
+            findings.append(Finding(name, name, str(error), "mend the packages first"))
+    return findings
 
 
 def report(findings: list[Finding]) -> str:
@@ -61,11 +63,6 @@ def report(findings: list[Finding]) -> str:
 def lacking(findings: list[Finding]) -> list[Finding]:
     """The findings that keep the book from running."""
     return [finding for finding in findings if finding.remedy and finding.needed]
-
-
-def chromium() -> str | None:
-    """The browser that the browser tests drive, or None."""
-    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def _packages() -> Iterator[Finding]:
@@ -114,23 +111,26 @@ def _device_name(chosen: torch.device) -> str:
     if chosen.type == "cuda":
         return torch.cuda.get_device_name(chosen)
     if chosen.type == "cpu":
-        return (
-            f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
-        )
+        processor = platform.processor() or platform.machine()
+        return f"{processor}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     return platform.machine()
 
 
 def _data() -> Iterator[Finding]:
+    from lossbook.datasets._files import CHECKSUMS, checked
+
     for name in CHECKSUMS:
         try:
             checked(name)
             yield Finding("data", name, "ok")
         except (FileNotFoundError, ValueError) as error:
-            problem = str(error).removeprefix(f"{name}: ")
-            yield Finding("data", name, problem, f"git restore data/{name}, or unset LOSSBOOK_DATA")
+            remedy = f"git restore data/{name}" + (", or unset LOSSBOOK_DATA" if "LOSSBOOK_DATA" in os.environ else "")
+            yield Finding("data", name, str(error).removeprefix(f"{name}: "), remedy)
 
 
-def _browser() -> Finding:
-    found = chromium()
+def _browser() -> Iterator[Finding]:
+    from lossbook.widgets.browser import find_chromium
+
+    found = find_chromium()
     remedy = "" if found else "install Chromium, on Debian: apt-get install chromium (only the browser tests need it)"
-    return Finding("browser", "chromium", found or "not found", remedy, needed=False)
+    yield Finding("browser", "chromium", found or "not found", remedy, needed=False)

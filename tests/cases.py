@@ -37,8 +37,7 @@ def named(record: Record, parameters: dict[str, float]) -> str:
 
 
 ALL = [(record, parameters) for record in RECORDS.values() for parameters in settings(record)]
-ALL_NAMES = [named(*case) for case in ALL]
-BY_RECORD = {"argvalues": ALL, "ids": ALL_NAMES}  # pytest.mark.parametrize(("record", "parameters"), **BY_RECORD)
+BY_RECORD = {"argvalues": ALL, "ids": [named(*case) for case in ALL]}  # of pytest.mark.parametrize
 
 
 def claimed(claim: Any, parameters: dict[str, float]) -> Any:
@@ -124,8 +123,8 @@ def linear(
         return torch.randn(shape, dtype=torch.float64, generator=generator).to(dtype).requires_grad_()
 
     bytes_per_row = classes * (8 if dtype == torch.float64 else 4)
-    parts = normal(*batch, dimension), normal(classes, dimension), normal(classes) if bias else None
-    return LinearLogits(*parts, memory_budget=rows_per_chunk * bytes_per_row)
+    made = normal(*batch, dimension), normal(classes, dimension), normal(classes) if bias else None
+    return LinearLogits(*made, memory_budget=rows_per_chunk * bytes_per_row)
 
 
 def parts(logits: LinearLogits) -> tuple[Tensor, ...]:

@@ -14,6 +14,7 @@ from lossbook import doctor, experiments
 from lossbook.catalog import RECORDS
 from lossbook.catalog.papers import papers
 from lossbook.cli import main
+from lossbook.widgets import benchmark, browser
 
 
 def printed(capsys, *words):
@@ -85,8 +86,16 @@ def test_doctor_fails_on_a_device_that_is_not_there(capsys, monkeypatch):
 
 
 def test_doctor_forgives_a_missing_browser(capsys, monkeypatch):
-    monkeypatch.setattr(doctor, "BROWSERS", ())
+    monkeypatch.setattr(browser, "find_chromium", lambda: None)
     assert "apt-get install chromium" in "\n".join(printed(capsys, "doctor"))
+
+
+def test_doctor_survives_a_room_that_cannot_be_opened(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lossbook.datasets._files", None)  # what an uninstalled package looks like
+    assert main(["doctor"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert any("lossbook.datasets._files" in line and line.endswith("-> mend the packages first") for line in lines)
+    assert lines[-1] == "Needed and missing: data"
 
 
 def test_doctor_says_how_to_mend_a_package_that_is_missing_or_too_old(monkeypatch):
@@ -148,7 +157,7 @@ def test_the_catalog_lists_the_losses(capsys):
         (["run", "sketch", "--set", "seeds=few"], "--set seeds: got 'few', expected a value like 3"),
         (["run", "sketch", "--set", "shuffled=maybe"], "--set shuffled: got 'maybe', expected a value like False"),
         (["run", "sketch", "--set", "noise=0,much"], "--set noise: got 'much', expected a value like 0.0"),
-        (["run", "sketch", "--set", "seeds=0"], "--set seeds: got 0, expected at least 1"),
+        (["run", "sketch", "--set", "seeds=0"], "seeds: got 0, expected at least 1"),
         (["bench"], "the following arguments are required: --widgets"),
         (["sing"], "invalid choice: 'sing'"),
         ([], "the following arguments are required"),
@@ -163,7 +172,7 @@ def test_the_experiments_are_listed_with_their_scales(capsys, sketch):
     head, *rows = printed(capsys, "run", "--list")
     assert head.split() == ["experiment", "scales", "about"]
     assert [row.split()[0] for row in rows] == list(experiments.EXPERIMENTS)
-    assert rows[-1].endswith("tiny, small  A sketch of an experiment.")
+    assert " ".join(rows[-1].split()) == "sketch tiny, small A sketch of an experiment."
 
 
 def test_an_experiment_runs_at_its_scale(capsys, sketch):
@@ -186,6 +195,13 @@ def test_lab_opens_the_first_chapter_and_hands_on_what_it_does_not_know(monkeypa
     assert first == "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
     assert (Path(root.removeprefix("--ServerApp.root_dir=")) / "notebooks" / "00_start_here.ipynb").exists()
     assert rest[-3:] == ["--no-browser", "--port", "9999"]
+
+
+def test_bench_hands_on_what_it_does_not_know(monkeypatch):
+    seen = []
+    monkeypatch.setattr(benchmark, "main", seen.append)
+    assert main(["bench", "--widgets", "--count", "3"]) == 0
+    assert seen == [["--count", "3"]]
 
 
 def test_help_needs_nothing_beyond_torch():

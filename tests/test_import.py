@@ -1,6 +1,5 @@
 """Importing lossbook loads nothing heavy and changes nothing."""
 
-import os
 import subprocess
 import sys
 
@@ -23,26 +22,20 @@ def test_importing_changes_no_global_state():
     state = """
 import gc, logging, sys, warnings, torch, matplotlib
 def state():
-    return (torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_rng_state().tolist(), torch.get_num_threads(),
-            torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision(), torch.is_autocast_enabled(),
-            list(warnings.filters), dict(matplotlib.rcParams), list(sys.path), logging.root.level, gc.get_threshold())
+    return (
+        torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_rng_state().tolist(), torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision(),
+        torch.is_autocast_enabled(), list(warnings.filters), dict(matplotlib.rcParams), list(sys.path),
+        logging.root.level, gc.get_threshold(),
+    )
 before = state()
 """
     assert fresh(f"{state}\nimport {PACKAGE}\nprint(state() == before)") == "True\n"
 
 
-def test_the_seconds_that_the_import_adds_to_torchs(capsys):
-    """Prints the number (0.3 s are allowed, on a quiet machine) and asserts only that it is the smaller part."""
-    clock = "import time; a = time.perf_counter(); import torch; b = time.perf_counter(); import lossbook; c = time.perf_counter()"
-    torchs, ours = sorted(tuple(map(float, fresh(f"{clock}; print(b - a, c - b)").split())) for _ in range(3))[1]
-    with capsys.disabled():
-        print(f"\nimport torch: {torchs:.2f} s, import lossbook after it: {ours:.3f} s", file=sys.stderr)
+def test_importing_lossbook_adds_little_to_importing_torch():
+    """0.3 s are allowed, on a quiet machine; `pytest -s` prints the number. Asserted: torch takes longer."""
+    clock = "import time; start = time.perf_counter(); import torch; then = time.perf_counter(); import lossbook"
+    torchs, ours = map(float, fresh(f"{clock}; print(then - start, time.perf_counter() - then)").split())
+    print(f"import torch: {torchs:.2f} s, import lossbook after it: {ours:.3f} s")
     assert ours < torchs
-
-
-def test_the_device_is_the_one_that_the_environment_names():
-    code = "from lossbook import device; print(device())"
-    found = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "LOSSBOOK_DEVICE": "cpu"}, check=True, capture_output=True, text=True
-    )
-    assert found.stdout == "cpu\n"

@@ -1,4 +1,4 @@
-"""The door between losses and engines: linear logits are the logits they stand for, in every loss and every reduction."""
+"""The door between losses and engines: linear logits are the logits they stand for, in every loss and reduction."""
 
 import pytest
 import torch

@@ -34,18 +34,26 @@ RECORDS = (
         formula=r"\frac{1}{K+1}\sum_{k=0}^{K}(f_k - r_k)^2,\quad r_y = 1,\ r_{k\ne y} = -m,\ r_K = 0",
         gradient_formula=r"\frac{2}{K+1}\,(f - r)",
         gradient=_gradient,
-        parameters=(Parameter("cost", 4.0, 0.0, 10.0, 0.25, "what a wrong answer costs when a right one earns 1", "m"),),
+        parameters=(
+            Parameter("cost", 4.0, 0.0, 10.0, 0.25, "what a wrong answer costs when a right one earns 1", "m"),
+        ),
         special_cases=(
             SpecialCase(
                 "cost=0 is the mean squared error to the one-hot target, with 0 for the abstaining action",
                 {"cost": 0.0},
-                lambda outputs, target: mse_loss(outputs, _one_hot_of_classes(outputs, target), reduction="none").mean(-1),
+                lambda outputs, target: mse_loss(outputs, _one_hot_of_classes(outputs, target), reduction="none").mean(
+                    -1
+                ),
             ),
         ),
         properties=Properties(convex=True, shift_invariant=False, proper=False),
         statistics=("square_sum",),
         reference=Reference(
-            "Kang, Setlur, Tomlin & Levine", 2024, "Deep Neural Networks Tend To Extrapolate Predictably", "2310.00873", "ICLR"
+            "Kang, Setlur, Tomlin & Levine",
+            2024,
+            "Deep Neural Networks Tend To Extrapolate Predictably",
+            "2310.00873",
+            "ICLR",
         ),
         system="ocs_extrapolation",
     ),

@@ -9,7 +9,10 @@ from lossbook.catalog.papers import CHAPTERS, NOTEBOOKS, Paper
 from lossbook.catalog.papers import papers as all_papers
 
 # Notebooks align table cells to the right, as numbers want; these cells are words. The colours stay the page's own.
-STYLE = "<style>table.lossbook :is(th, td, caption) { text-align: left; vertical-align: top; }</style>"
+STYLE = """<style>
+table.lossbook :is(th, td, caption) { text-align: left !important; vertical-align: top !important; }
+table.lossbook th[scope=row] { font-weight: normal !important; }
+</style>"""
 
 
 def atlas_table(papers: Mapping[str, Paper] | None = None, base: str = "") -> str:

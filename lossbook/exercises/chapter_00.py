@@ -20,19 +20,29 @@ def check_pull(pull: Callable[[torch.Tensor, float], Any]) -> Verdict:
         if close(found, wanted):
             continue
         if found.shape != wanted.shape:
-            return not_yet(f"For {len(error)} errors I expected {len(error)} slopes and got shape {tuple(found.shape)}.")
+            return not_yet(
+                f"For {len(error)} errors I expected {len(error)} slopes and got shape {tuple(found.shape)}."
+            )
         if not found.any():
-            return not_yet("Your slope is 0 everywhere, so nothing would ever move. What is the derivative of e²/2 near 0?")
+            return not_yet(
+                "Your slope is 0 everywhere, so nothing would ever move. What is the derivative of e²/2 near 0?"
+            )
         if close(found, -wanted):
-            return not_yet("All signs are turned round. The slope is taken by the prediction: a prediction too high has e > 0.")
+            return not_yet(
+                "All signs are turned round. The slope is taken by the prediction: a prediction too high has e > 0."
+            )
         if close(found, error):
-            return not_yet("That is the slope of e²/2 at every distance. Where does the straight line begin, and how steep is it?")
+            return not_yet(
+                "That is the slope of e²/2 at every distance. Where does the straight line begin, and how steep is it?"
+            )
         if close(found, torch.sign(error)) or close(found, delta * torch.sign(error)):
             return not_yet("That is right far out, but near 0 the loss is e²/2, and its slope goes to 0 with e.")
         if close(found, error.clamp(-1, 1)):
             return not_yet(f"Right for delta = 1; at delta = {delta:g} the line begins at {delta:g}. Use the argument.")
         worst = int((found - wanted).abs().argmax())
-        return not_yet(f"At e = {error[worst]:g} with delta = {delta:g} yours is {found[worst]:g}: is that inside or outside of delta?")
+        return not_yet(
+            f"At e = {error[worst]:g} with delta = {delta:g} yours is {found[worst]:g}: is that inside or outside of delta?"
+        )
     return right("Held within ±delta: however far a reading lies, it pulls no harder than one at delta.")
 
 
@@ -46,15 +56,24 @@ def check_best_constant(best_constant: Callable[[torch.Tensor, float], Any]) -> 
         if found.numel() != 1:
             return not_yet(f"One constant was asked for; yours has shape {tuple(found.shape)}.")
         price, best = (
-            float(quantile_loss(value.expand_as(data), data, quantile=q)) for value in (found.reshape(()), torch.quantile(data, q))
+            float(quantile_loss(value.expand_as(data), data, quantile=q))
+            for value in (found.reshape(()), torch.quantile(data, q))
         )
         if price <= best + 1e-9:
             continue
         if close(found.reshape(()), torch.quantile(data, 1 - q)):
-            return not_yet("Upside down: q = 0.9 should leave nine tenths of the data below. Which error costs q, and which 1 − q?")
+            return not_yet(
+                "Upside down: q = 0.9 should leave nine tenths of the data below. Which error costs q, and which 1 − q?"
+            )
         if close(found.reshape(()), data.mean()):
-            return not_yet("That is the mean, the best constant for the squared error. Here each reading pulls with a fixed force.")
+            return not_yet(
+                "That is the mean, the best constant for the squared error. Here each reading pulls with a fixed force."
+            )
         if q != 0.5 and close(found.reshape(()), data.median()):
-            return not_yet(f"That is the median, right for q = 0.5 alone. At q = {q:g} the two forces balance elsewhere.")
-        return not_yet(f"At q = {q:g} your constant {float(found):.4g} costs {price:.4g} a reading; {best:.4g} can be had.")
+            return not_yet(
+                f"That is the median, right for q = 0.5 alone. At q = {q:g} the two forces balance elsewhere."
+            )
+        return not_yet(
+            f"At q = {q:g} your constant {float(found):.4g} costs {price:.4g} a reading; {best:.4g} can be had."
+        )
     return right("Where the share q of the readings lies below, the pulls q · (above) and (1 − q) · (below) balance.")

@@ -24,15 +24,22 @@ def check_negative_log_likelihood(function: Callable[[float, int, int], Any]) ->
         if found.numel() != 1:
             return not_yet(f"One number was asked for; yours has shape {tuple(found.shape)}.")
         if not found.any():
-            return not_yet(at + "That says every record is certain. Which probability has a record of successes and failures?")
+            return not_yet(
+                at + "That says every record is certain. Which probability has a record of successes and failures?"
+            )
         if close(found, -wanted):
             return not_yet(at + "That is the log-likelihood. A loss is to be made small: put a minus in front.")
         if close(found, p**successes * (1 - p) ** failures):
-            return not_yet(at + "That is the likelihood itself, a product that runs into 0. Take its logarithm, and a minus.")
+            return not_yet(
+                at + "That is the likelihood itself, a product that runs into 0. Take its logarithm, and a minus."
+            )
         if close(found, -successes * math.log(p)):
             return not_yet(at + "The failures are missing: each of them has probability 1 − p.")
         if close(found, wanted / trials):
-            return not_yet(at + "That is the mean over tosses; the likelihood of the whole record is a product, so its logarithm is a sum.")
+            return not_yet(
+                at
+                + "That is the mean over tosses; the likelihood of the whole record is a product, so its logarithm is a sum."
+            )
         if close(found, wanted / math.log(2)) or close(found, wanted / math.log(10)):
             return not_yet(at + "Right in another unit: nats are natural logarithms, `math.log`.")
         return not_yet(at + "Write the probability of one success, of one failure, and how many there are of each.")
@@ -47,11 +54,15 @@ def check_poisson_pull(function: Callable[[torch.Tensor, torch.Tensor], Any]) ->
     if close(found, wanted):
         return right("Expected count minus count seen: the same sentence as p − e_y.")
     if found.shape != wanted.shape:
-        return not_yet(f"One slope per count was asked for, shape {tuple(wanted.shape)}; yours has shape {tuple(found.shape)}.")
+        return not_yet(
+            f"One slope per count was asked for, shape {tuple(wanted.shape)}; yours has shape {tuple(found.shape)}."
+        )
     if not found.any():
         return not_yet("Your slope is 0 everywhere. Differentiate −(θ·count − exp θ) by θ, term by term.")
     if close(found, -wanted):
-        return not_yet("The sign is turned round: that is the slope of the log-likelihood, and the loss is its negative.")
+        return not_yet(
+            "The sign is turned round: that is the slope of the log-likelihood, and the loss is its negative."
+        )
     if close(found, theta - count):
         return not_yet("Expected minus seen is right, but the expected count is A′(θ) = exp θ, not θ.")
     if close(found, theta.exp()):
@@ -66,13 +77,21 @@ def check_best_score(function: Callable[[torch.Tensor], Any]) -> Verdict:
     odds = torch.logit(eta)
     found = ask(function, eta)
     if close(found, odds / 2):
-        return right("Half the log-odds. It has the sign of η − 1/2, so the loss is calibrated, and η can be read back from it.")
+        return right(
+            "Half the log-odds. It has the sign of η − 1/2, so the loss is calibrated, and η can be read back from it."
+        )
     if found.shape != eta.shape:
-        return not_yet(f"One score per η was asked for, shape {tuple(eta.shape)}; yours has shape {tuple(found.shape)}.")
+        return not_yet(
+            f"One score per η was asked for, shape {tuple(eta.shape)}; yours has shape {tuple(found.shape)}."
+        )
     if not found.any():
-        return not_yet("A score of 0 says heads or tails for every η. Set the derivative of η e^(−s) + (1 − η) e^s to 0 and solve for s.")
+        return not_yet(
+            "A score of 0 says heads or tails for every η. Set the derivative of η e^(−s) + (1 − η) e^s to 0 and solve for s."
+        )
     if close(found, odds):
-        return not_yet("That is the logistic loss's answer. Here the slope is e^(−s), not σ(−s); follow it through to e^(2s).")
+        return not_yet(
+            "That is the logistic loss's answer. Here the slope is e^(−s), not σ(−s); follow it through to e^(2s)."
+        )
     if close(found, -odds / 2):
         return not_yet("The sign is turned round: when y = 1 is likely, the score should be positive.")
     if close(found, torch.sign(eta - 0.5)) or close(found, 2 * eta - 1):
@@ -93,11 +112,17 @@ def check_best_probabilities(function: Callable[[torch.Tensor, float], Any]) -> 
         if close(found, wanted):
             continue
         if found.shape != eta.shape:
-            return not_yet(f"One probability per class was asked for, shape {tuple(eta.shape)}; yours has shape {tuple(found.shape)}.")
+            return not_yet(
+                f"One probability per class was asked for, shape {tuple(eta.shape)}; yours has shape {tuple(found.shape)}."
+            )
         if close(found, powered):
-            return not_yet(f"The powers are right, but at τ = {tau:g} they add up to {float(found.sum()):.3g}: divide by their sum.")
+            return not_yet(
+                f"The powers are right, but at τ = {tau:g} they add up to {float(found.sum()):.3g}: divide by their sum."
+            )
         if close(found, eta):
-            return not_yet(f"That is η itself, right for cross-entropy. At τ = {tau:g} the best softmax is {'flatter' if tau < 1 else 'sharper'}.")
+            return not_yet(
+                f"That is η itself, right for cross-entropy. At τ = {tau:g} the best softmax is {'flatter' if tau < 1 else 'sharper'}."
+            )
         inverse = eta ** (2 - tau)
         if close(found, inverse / inverse.sum()):
             return not_yet(f"The exponent is upside down: at τ = {tau:g} solve η_k p_k^(τ−2) = constant for p_k.")
@@ -105,7 +130,9 @@ def check_best_probabilities(function: Callable[[torch.Tensor, float], Any]) -> 
             f"At τ = {tau:g} yours is {[round(x, 3) for x in found.tolist()]}. Minimise Σ η_k p_k^(τ−1)/(1−τ) under Σ p_k = 1: "
             "each derivative equals one multiplier."
         )
-    return right("τ < 1 hedges, τ > 1 exaggerates, and only τ = 1 reports η itself; the largest class is the largest for all.")
+    return right(
+        "τ < 1 hedges, τ > 1 exaggerates, and only τ = 1 reports η itself; the largest class is the largest for all."
+    )
 
 
 @judged
@@ -125,7 +152,9 @@ def check_normalized_step(function: Callable[[torch.Tensor, torch.Tensor, torch.
         if close(found, theta):
             return not_yet("Nothing moved. Add the step to theta, and return the sum.")
         if close(found, theta + step * (share @ pull) / len(labels)):
-            return not_yet("That is plain LR+GD: divided by n. The normalised step divides by the sum of the residuals.")
+            return not_yet(
+                "That is plain LR+GD: divided by n. The normalised step divides by the sum of the residuals."
+            )
         if close(found, theta - step * (share @ pull) / share.sum()):
             return not_yet("Away from the mistakes: the step goes towards y_i a_i, so it is added.")
         confident = 1 - share
@@ -133,8 +162,12 @@ def check_normalized_step(function: Callable[[torch.Tensor, torch.Tensor, torch.
             return not_yet("The weights are σ(m): they favour the points that are right. A residual is σ(−m).")
         if close(found, theta + (share @ pull) / share.sum()):
             return not_yet("Right for a step size of 1; multiply by `step_size`.")
-        return not_yet(f"From theta = {theta.tolist()} yours goes to {[round(x, 3) for x in found.tolist()]}. Compute m_i, then σ(−m_i), then the weighted mean of y_i a_i.")
-    return right("A convex combination of the y_i a_i: the step is never longer than step_size times the longest of them.")
+        return not_yet(
+            f"From theta = {theta.tolist()} yours goes to {[round(x, 3) for x in found.tolist()]}. Compute m_i, then σ(−m_i), then the weighted mean of y_i a_i."
+        )
+    return right(
+        "A convex combination of the y_i a_i: the step is never longer than step_size times the longest of them."
+    )
 
 
 @judged
@@ -167,7 +200,11 @@ def check_linear_form(function: Callable[..., Any]) -> Verdict:
         (prior.log(), "The bias forgets the means: expand the square once more and keep the term without x."),
     ):
         if close(centred, guess - guess.mean()):
-            return not_yet(words) if words else right("A generative model, and yet a linear classifier: counting instead of descending.")
+            return (
+                not_yet(words)
+                if words
+                else right("A generative model, and yet a linear classifier: counting instead of descending.")
+            )
     return not_yet("The bias should be log prior − ½ Σ_d μ_d²/σ_d², one number per class.")
 
 
@@ -184,4 +221,6 @@ def check_abstains(function: Callable[[int, float], Any]) -> Verdict:
                 f"With {classes} classes and a cost of {cost:g}, guessing earns {value:.3g} on average, and abstaining 0; "
                 f"you say that the agent {'abstains' if bool(found) else 'guesses'}."
             )
-    return right("A guess is right once in K times: it earns 1/K − m (K − 1)/K, which is below 0 for all but small costs.")
+    return right(
+        "A guess is right once in K times: it earns 1/K − m (K − 1)/K, which is below 0 for all but small costs."
+    )

@@ -40,7 +40,9 @@ def ask(function: Callable[..., Any], *inputs: Any) -> Tensor:
     """What the learner's function gives for these inputs, as a float64 tensor, or an `Attempt` that says what is wrong."""
     if not callable(function):
         raise Attempt(f"I expected a function and got {type(function).__name__}: pass its name, without calling it.")
-    shown = ", ".join(f"{value:g}" if isinstance(value, float) else repr(value) for value in inputs if not isinstance(value, Tensor))
+    shown = ", ".join(
+        f"{value:g}" if isinstance(value, float) else repr(value) for value in inputs if not isinstance(value, Tensor)
+    )
     try:
         value = function(*inputs)
     except Exception as error:
@@ -52,7 +54,11 @@ def ask(function: Callable[..., Any], *inputs: Any) -> Tensor:
     except (TypeError, ValueError, RuntimeError):
         raise Attempt(f"Your function returned {type(value).__name__}; a number or a tensor was expected.") from None
     if not bool(torch.isfinite(found).all()):
-        raise Attempt(f"Your function returned {found.tolist()}" + (f" at {shown}" if shown else "") + ": look for a division by zero or a logarithm of 0.")
+        raise Attempt(
+            f"Your function returned {found.tolist()}"
+            + (f" at {shown}" if shown else "")
+            + ": look for a division by zero or a logarithm of 0."
+        )
     return found
 
 

@@ -6,6 +6,12 @@ weights). Within a seed all start from the same weights and see the same batches
 
 The constants of the third, ρ = 1 and ν = 0.3, come from a sweep over (ρ, ν) ∈ {(1, 0.1), (1, 0.3), (1, 1), (0.3, 0.1),
 (0.3, 0.3), (0.1, 0.1)} on the pilot seeds 100, 101 and 102, which no run of `SCALES` uses.
+
+Seen over the five seeds 0 to 4 at the small scale, robust accuracy on 1000 test points:
+
+    adversarial training above cross-entropy: 5 of 5, by 0.013 to 0.050
+    smooth adversarial comp-sum above cross-entropy: 5 of 5, by 0.016 to 0.053
+    smooth adversarial comp-sum above adversarial training: 2 of 5; not a claim
 """
 
 from collections.abc import Callable

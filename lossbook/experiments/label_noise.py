@@ -2,6 +2,14 @@
 
 One small network for each exponent τ and each fraction of replaced labels. Within a seed all start from the same
 weights and see the same batches, so that nothing but the loss and the labels differs. They train as one ensemble.
+
+Seen over the five seeds 0 to 4 at the small scale, accuracies on 360 test images:
+
+    40 % noise, τ = 1.8 above τ = 1: 5 of 5, by 0.017 to 0.103        above τ = 0: 5 of 5, by 0.070 to 0.162
+    60 % noise, τ = 1.8 above τ = 1: 5 of 5, by 0.053 to 0.189        above τ = 0: 5 of 5, by 0.159 to 0.234
+    40 % noise, τ = 1.8 repeats fewer wrong labels than τ = 1: 5 of 5, by 0.019 to 0.057
+    no noise, τ = 2 behind τ = 1 after 3 epochs: 5 of 5, by 0.072 to 0.203
+    40 % noise, τ = 2 below τ = 1.8 at the end: 3 of 5; not a claim
 """
 
 from dataclasses import dataclass
@@ -70,7 +78,7 @@ def run(config: Config, progress: bool = True, folder: str | None = None) -> Run
     Example:
         >>> found = run(SCALES["tiny"], progress=False)
         >>> sorted(found.history.setting.unique())[:2]
-        ['tau=0, noise=0', 'tau=0, noise=0.4']
+        ['tau=0 noise=0', 'tau=0 noise=0.4']
 
     Reference: Mao, Mohri & Zhong 2023, arXiv 2304.07288 (the family); Zhang & Sabuncu 2018, arXiv 1805.07836 (τ between
     1 and 2 against label noise).
@@ -150,7 +158,7 @@ def _mean(values: Tensor, chosen: Tensor) -> np.ndarray:
 
 
 def _name(tau: float, noise: float) -> str:
-    return f"tau={tau:g}, noise={noise:g}"
+    return f"tau={tau:g} noise={noise:g}"
 
 
 def _generator(seed: int, purpose: int) -> torch.Generator:

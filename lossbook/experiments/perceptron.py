@@ -1,13 +1,13 @@
 """Huge steps turn logistic regression into the perceptron.
 
-Gradient descent on the logistic loss (LR+GD), its normalised form and the two batch perceptrons run from θ = 0 until they
-separate the points: on real data (one setting per method and step size), and on the set that makes LR+GD need a number of
-steps proportional to the number of points.
+Gradient descent on the logistic loss (LR+GD), its normalised form and the two batch perceptrons run from θ = 0 until
+they separate the points: on real data (one setting per method and step size), and on the set that makes LR+GD need a
+number of steps proportional to the number of points.
 
-What the data are like: all 569 tumours of breast_cancer, 30 standardised features and a bias column, are linearly separable
-(a linear program says so), but by a margin of 0.0014 with points as far out as 20.6. No method here gets there in 200,000
-steps. So each seed draws 200 of them, which are separable all the more: by 0.13 to 0.31 in five seeds. Digits 3 and 8 (357 images) are
-separable by 0.72; nothing is drawn there, and every seed is the same.
+What the data are like: all 569 tumours of breast_cancer, 30 standardised features and a bias column, are linearly
+separable (a linear program says so), but by a margin of 0.0014 with points as far out as 20.6. No method here gets
+there in 200,000 steps. So each seed draws 200 of them, which are separable all the more: by 0.13 to 0.31 in five seeds.
+Digits 3 and 8 (357 images) are separable by 0.72; nothing is drawn there, and every seed is the same.
 
 Reference: Tyurin 2024, arXiv 2412.08424.
 """
@@ -25,7 +25,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from lossbook import datasets
-from lossbook.checks import bad_value
+from lossbook.checks import bad_value, check_choice
 from lossbook.experiments.run import Run, Snapshot, Unit, run_units
 from lossbook.losses import logistic_loss
 from lossbook.training.normalized import batch_perceptron_step, logistic_step, normalized_logistic_step
@@ -33,11 +33,9 @@ from lossbook.training.normalized import batch_perceptron_step, logistic_step, n
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 METHODS = {"LR+GD": logistic_step, "Normalized LR+GD": normalized_logistic_step}
-PERCEPTRONS = {
-    "LR+GD": "batch perceptron",
-    "Normalized LR+GD": "normalized batch perceptron",
-}  # what each becomes as γ → ∞
+BECOMES = {"LR+GD": "batch perceptron", "Normalized LR+GD": "normalized batch perceptron"}  # as γ → ∞
 WORST_CASE = "worst case"
+CLASSES = {"breast_cancer": (1, 0), "digits": (3, 8)}  # those labelled 1 and −1
 
 
 @dataclass(frozen=True)
@@ -64,11 +62,11 @@ SCALES = {
 def run(config: Config = SCALES["small"], progress: bool = True, folder: str | Path | None = None) -> Run:
     """Run every method until it separates the points.
 
-    The history has a row per setting, seed and recorded step: data (the real set, or "worst case"), method, step_size (NaN for
-    the perceptrons), points, accuracy, loss (mean logistic loss, nats), peak_loss (the highest after step 0 so far) and
-    smallest_margin, the signed distance to the boundary of the worst point. Steps are recorded on a logarithmic scale; the
-    last row is the step that separates, or `steps`. Snapshots hold all signed distances: of LR+GD and of the perceptron that it
-    becomes, for the first seed on real data.
+    The history has a row per setting, seed and recorded step: data (the real set, or "worst case"), method, step_size
+    (NaN for the perceptrons), points, accuracy, loss (mean logistic loss, nats), peak_loss (the highest after step 0 so
+    far) and smallest_margin, the signed distance to the boundary of the worst point. Steps are recorded on a
+    logarithmic scale; the last row is the step that separates, or `steps`. Snapshots hold all signed distances: of
+    LR+GD and of the perceptron that it becomes, for the first seed on real data.
     """
     units = {f"{config.data} seed {seed}": partial(_on_real_data, config, seed) for seed in range(config.seeds)}
     units |= {
@@ -90,14 +88,11 @@ def two_classes(
     Raises:
         ValueError: another name, or more points than there are.
     """
-    load = {"breast_cancer": partial(datasets.breast_cancer, standardise=False), "digits": datasets.digits}
-    positive_negative = {"breast_cancer": (1, 0), "digits": (3, 8)}
-    if data not in load:
-        raise bad_value("data", data, "one of " + ", ".join(repr(name) for name in load))
-    parts = load[data]()
+    check_choice("data", data, CLASSES)
+    parts = datasets.digits() if data == "digits" else datasets.breast_cancer(standardise=False)
     features = torch.cat([parts.train_features, parts.test_features]).double()
     classes = torch.cat([parts.train_labels, parts.test_labels])
-    positive, negative = positive_negative[data]
+    positive, negative = CLASSES[data]
     rows = torch.nonzero((classes == positive) | (classes == negative)).squeeze(1)
     if not 0 <= points <= len(rows):
         raise bad_value("points", points, f"0 for all, or up to {len(rows)}")
@@ -118,7 +113,8 @@ def largest_margin(features: Float[Tensor, "points dimension"], labels: Float[Te
         >>> round(largest_margin(features, labels), 6)
         0.5
 
-    Reference: Lawson & Hanson 1974, Solving Least Squares Problems, chapter 23 (least distance by non-negative least squares).
+    Reference: Lawson & Hanson 1974, Solving Least Squares Problems, chapter 23 (least distance by non-negative least
+    squares).
     """
     signed = (labels[:, None] * features).double().numpy()
     wanted = np.append(np.zeros(signed.shape[1]), 1.0)
@@ -143,7 +139,7 @@ def path(
 
 
 def summary(run: Run) -> pd.DataFrame:
-    """One row per setting, points and seed: the steps it took to separate (NaN: it did not), the highest loss on the way."""
+    """One row per setting and seed: the steps it took to separate (NaN: it did not) and the highest loss on the way."""
     last = (
         run.history.sort_values("step")
         .groupby(["data", "setting", "points", "seed"], sort=False, as_index=False)
@@ -155,11 +151,11 @@ def summary(run: Run) -> pd.DataFrame:
 
 
 def _settings(step_sizes: tuple[float, ...]) -> list[tuple[str, float, Step]]:
-    """(method, step size, step function) of every method at every step size, and of the perceptrons, which have none."""
+    """(method, step size, step function) of every method at every step size, and of the perceptrons without one."""
     chosen: list[tuple[str, float, Step]] = [
         (method, size, partial(step, step_size=size)) for method, step in METHODS.items() for size in step_sizes
     ]
-    for method, perceptron in PERCEPTRONS.items():
+    for method, perceptron in BECOMES.items():
         chosen.append((perceptron, float("nan"), partial(batch_perceptron_step, normalized=method != "LR+GD")))
     return chosen
 
@@ -215,6 +211,6 @@ def _separate(
                 "smallest_margin": float(distances.min()),
             }
         )
-        if method in ("LR+GD", PERCEPTRONS["LR+GD"]):
+        if method in ("LR+GD", BECOMES["LR+GD"]):
             snapshots.append(Snapshot(setting, done, {"distances": distances.sort().values.numpy()}))
     return Unit(pd.DataFrame(rows), tuple(snapshots))

@@ -1,18 +1,18 @@
 """The two regimes of linear classifiers: naive Bayes wins with few labels, logistic regression with many.
 
-Both draw a linear boundary. Naive Bayes fits the joint distribution and needs a number of samples that grows like the logarithm
-of the dimension; logistic regression fits the conditional and needs one that grows in proportion to it, but is not tied to
-the assumption that features are independent within a class.
+Both draw a linear boundary. Naive Bayes fits the joint distribution and needs a number of samples that grows like the
+logarithm of the dimension; logistic regression fits the conditional and needs one that grows in proportion to it, but
+is not tied to the assumption that features are independent within a class.
 
-(a) Simulation: Gaussian classes on which naive Bayes is right; how many samples until the error is within `excess` of the
-best one.
+(a) Simulation: Gaussian classes on which naive Bayes is right; how many samples until the error is within `excess` of
+the best one.
 (b) Fashion-MNIST: test error against labels per class, on features learnt from 3,000 images that are then left out.
-"whitened 50" are the 50 leading principal components scaled to variance 1: uncorrelated, as naive Bayes assumes, and on one
-scale, so that the L2 penalty of logistic regression is told nothing about which direction matters. There the curves
-cross, and the later the more components there are. "plain 50" are the same components unscaled: naive Bayes cannot see the
-difference, but the penalty becomes good advice, and logistic regression wins from two labels on. "network 64" is the last
-hidden layer of a network trained on the images left out, features made for a softmax: level up to ten labels, then
-logistic regression wins.
+"whitened 50" are the 50 leading principal components scaled to variance 1: uncorrelated, as naive Bayes assumes, and on
+one scale, so that the L2 penalty of logistic regression is told nothing about which direction matters. There the curves
+cross, and the later the more components there are. "plain 50" are the same components unscaled: naive Bayes cannot see
+the difference, but the penalty becomes good advice, and logistic regression wins from two labels on. "network 64" is
+the last hidden layer of a network trained on the images left out, features made for a softmax: level up to ten labels,
+then logistic regression wins.
 
 Reference: Zheng, Wu, Bao, Cao, Li & Zhu 2023, arXiv 2302.02334.
 """
@@ -32,7 +32,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from lossbook import datasets
-from lossbook.checks import bad_value
+from lossbook.checks import bad_value, check_number
 from lossbook.experiments.run import Run, Unit, run_units
 from lossbook.losses import cross_entropy
 from lossbook.models import layer_inputs, multilayer
@@ -73,7 +73,7 @@ SCALES = {
 class Moments(NamedTuple):
     """What naive Bayes remembers of each class: how many, their mean, and the sum of squared deviations from it."""
 
-    count: Float[Tensor, " classes"]
+    points: Float[Tensor, " classes"]
     mean: Float[Tensor, "classes dimension"]
     scatter: Float[Tensor, "classes dimension"]
 
@@ -93,10 +93,10 @@ def merge(first: Moments, second: Moments) -> Moments:
 
     Reference: Chan, Golub & LeVeque 1983, Algorithms for computing the sample variance, The American Statistician 37.
     """
-    count = first.count + second.count
-    share = (second.count / count.clamp(min=1))[:, None]
+    count = first.points + second.points
+    share = (second.points / count.clamp(min=1))[:, None]
     apart = second.mean - first.mean
-    scatter = first.scatter + second.scatter + first.count[:, None] * share * apart.square()
+    scatter = first.scatter + second.scatter + first.points[:, None] * share * apart.square()
     return Moments(count, first.mean + share * apart, scatter)
 
 
@@ -105,8 +105,10 @@ def linear_rule(
 ) -> tuple[Float[Tensor, "classes dimension"], Float[Tensor, " classes"]]:
     """Gaussian naive Bayes with one variance per feature for all classes, as a linear classifier.
 
-        s_k(x) = log π_k − Σ_d (x_d − μ_kd)²/(2 v_d)  and, without the part that all classes share,  s_k(x) = w_kᵀx + b_k,
-        w_kd = μ_kd/v_d,  b_k = log π_k − Σ_d μ_kd²/(2 v_d),  v = Σ_k π_k var_k + floor
+        s_k(x) = log π_k − Σ_d (x_d − μ_kd)²/(2 v_d),  v = Σ_k π_k var_k + floor
+               = w_kᵀx + b_k − Σ_d x_d²/(2 v_d),  w_kd = μ_kd/v_d,  b_k = log π_k − Σ_d μ_kd²/(2 v_d)
+
+    All classes share the last sum, so it decides nothing and is left out.
 
     Args:
         seen: moments of the training points.
@@ -118,13 +120,11 @@ def linear_rule(
     Raises:
         ValueError: a class without points.
     """
-    if not bool((seen.count > 0).all()):
-        raise ValueError(
-            f"seen: got no point of class {int((seen.count == 0).nonzero()[0])}, expected at least one of each"
-        )
-    variance = seen.scatter.sum(0) / seen.count.sum() + floor
+    for k in torch.nonzero(seen.points == 0).flatten().tolist():
+        raise ValueError(f"seen: got no point of class {k}, expected at least one of each")
+    variance = seen.scatter.sum(0) / seen.points.sum() + floor
     weight = seen.mean / variance
-    return weight, torch.log(seen.count / seen.count.sum()) - (weight * seen.mean).sum(1) / 2
+    return weight, torch.log(seen.points / seen.points.sum()) - (weight * seen.mean).sum(1) / 2
 
 
 def naive_bayes(
@@ -176,11 +176,12 @@ def best_rule(dimension: int, classes: int) -> tuple[Tensor, Tensor]:
 def run(config: Config = SCALES["small"], progress: bool = True, folder: str | Path | None = None) -> Run:
     """Both classifiers on growing samples, simulated and real.
 
-    The history has a row per setting, seed and step: part ("simulation" or "fashion_mnist"), method, features (their name;
-    empty in the simulation), dimension, classes, samples, error (on test points) and excess (over the best rule; NaN where
-    that is not known). step is samples in the simulation, whose last row is the first below `excess` (or the largest
-    sample allowed), and labels per class on Fashion-MNIST.
+    The history has a row per setting, seed and step: part ("simulation" or "fashion_mnist"), method, features (their
+    name; empty in the simulation), dimension, classes, samples, error (on test points) and excess (over the best rule;
+    NaN where that is not known). step is samples in the simulation, whose last row is the first below `excess` (or the
+    largest sample allowed), and labels per class on Fashion-MNIST.
     """
+    check_number("growth", config.growth, above=1)
     units: dict[str, Callable[[], Unit]] = {}
     for seed in range(config.seeds):
         for dimension in config.dimensions:
@@ -193,7 +194,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
 
 
 def samples_needed(run: Run) -> pd.DataFrame:
-    """One row per dimension, classes, method and seed of the simulation: the samples needed (NaN: never came that close)."""
+    """One row per dimension, classes, method and seed of the simulation: samples needed, NaN where none sufficed."""
     simulated = run.history[run.history["part"] == "simulation"]
     last = simulated.sort_values("step").groupby(["dimension", "classes", "method", "seed"], as_index=False).last()
     last["samples"] = last["samples"].where(last["excess"] < run.config.excess)
@@ -267,8 +268,7 @@ def _network(
     images: Tensor, labels: Tensor, classes: int, number: int, generator: torch.Generator
 ) -> Callable[[Tensor], Tensor]:
     model = multilayer((images.shape[1], 128, number, classes), generator=generator)
-    options = {"epochs": 10, "batch_size": 64, "learning_rate": 1e-3, "generator": generator}
-    fit(model, cross_entropy, images, labels, **options)
+    fit(model, cross_entropy, images, labels, epochs=10, batch_size=64, learning_rate=1e-3, generator=generator)
     return lambda pictures: layer_inputs(model, pictures)[-1].detach()
 
 
@@ -277,8 +277,11 @@ def _on_features(config: Config, name: str, seed: int) -> Unit:
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data.train_labels), generator=generator)
     of_class = [order[data.train_labels[order] == k] for k in range(data.classes)]
+    fewest = min(len(indices) for indices in of_class)
     rows = []
     for count in config.labels_per_class:
+        if not 1 <= count <= fewest:
+            raise bad_value("labels_per_class", count, f"1 to {fewest}, the images there are of the rarest class")
         chosen = torch.cat([indices[:count] for indices in of_class])
         for method, classifier in METHODS.items():
             rule = classifier(data.train_features[chosen], data.train_labels[chosen], data.classes)

@@ -136,6 +136,7 @@ def plot_adversarial(run: Run, ax: Any = None) -> Any:
             ax.scatter(rows[f"{which}_accuracy"], np.full(len(rows), k + 0.2), s=16, zorder=3, **look)
             if k == 0:
                 ax.annotate(which, (mean, k), (0, 11), textcoords="offset points", ha="center", color=look["color"])
+    ax.margins(x=0.1)
     ax.set_yticks(range(len(names)), names)
     ax.set(ylim=(len(names) - 0.5, -0.6), xlabel="test accuracy", title="What the attacker takes")
     return ax
@@ -176,21 +177,24 @@ def start_boundary(ax: Any, run: Run) -> dict[str, Any]:
     horizontal, vertical = arrays["horizontal"], arrays["vertical"]
     extent = (horizontal[0], horizontal[-1], vertical[0], vertical[-1])
     colours = {"cmap": SIDES, "vmin": -6, "vmax": 6, "alpha": 0.5}
-    image = ax.imshow(0 * arrays["margin"], origin="lower", extent=extent, aspect="auto", **colours)
+    image = ax.imshow(
+        0 * arrays["margin"], origin="lower", extent=extent, aspect="auto", interpolation="bilinear", **colours
+    )
     boundary = ax.add_collection(LineCollection([], colors=INK, linewidths=2, zorder=3))
     moves = ax.add_collection(LineCollection([], colors=INK, linewidths=1, zorder=4))
     for k, (color, marker) in enumerate(((BLUE, "o"), (ORANGE, "^"))):
         points = arrays["features"][arrays["labels"] == k]
         look = {"color": color, "marker": marker, "edgecolors": "white", "linewidths": 0.4, "zorder": 5}
-        ax.scatter(*points.T, s=18, label=f"class {k}", **look)
+        ax.scatter(*points.T, s=18, **look)
     ax.set(xlabel="$x_1$", ylabel="$x_2$", xlim=extent[:2], ylim=extent[2:])
     ax.grid(False)
-    ax.legend(loc="lower left", **LEGEND)
+    ax.text(0.02, 0.98, "● class 0", transform=ax.transAxes, va="top", zorder=6)
+    ax.text(0.98, 0.02, "▲ class 1", transform=ax.transAxes, ha="right", zorder=6)
     return {"image": image, "boundary": boundary, "moves": moves}
 
 
 def update_boundary(artists: dict[str, Any], snapshot: Snapshot) -> str:
-    """Move the boundary to a snapshot of `lossbook.experiments.adversarial`; short lines are points the attack turns."""
+    """Move the boundary to a snapshot of `lossbook.experiments.adversarial`; short lines are points it turns."""
     arrays = snapshot.arrays
     artists["image"].set_data(arrays["margin"])
     contours = contour_generator(arrays["horizontal"], arrays["vertical"], arrays["margin"])

@@ -9,7 +9,9 @@ from lossbook.figures.style import DASHES, GREY, PALETTE, axes_of, styled
 
 
 @styled
-def plot_constants(values: Sequence[float], constants: Mapping[str, float], ax: Any = None, *, label: str = "value") -> Any:
+def plot_constants(
+    values: Sequence[float], constants: Mapping[str, float], ax: Any = None, *, label: str = "value"
+) -> Any:
     """The readings as a histogram, and a vertical line for each constant.
 
     How to read it: where a line stands, that constant stands for all readings; lines that part show losses that disagree.

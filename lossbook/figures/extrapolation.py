@@ -58,8 +58,8 @@ def plot_drift(run: Run, ax: Any = None, *, metric: str = "distance") -> Any:
 def plot_reward(run: Run, ax: Any = None, *, corruption: str = "fade to zero") -> Any:
     """Mean reward per image against the level of one corruption: the reward agent, the classifier and the oracle.
 
-    How to read it: at 0 nothing is won or lost, which abstaining always earns. The classifier goes on answering and pays; the
-    agent should follow the oracle down to 0 and stay there.
+    How to read it: at 0 nothing is won or lost, which abstaining always earns. The classifier goes on answering and
+    pays; the agent should follow the oracle down to 0 and stay there.
 
     Args:
         run: of `lossbook.experiments.extrapolation`.
@@ -98,11 +98,17 @@ def start_prediction(ax: Any, run: Run) -> Prediction:
     edges = np.arange(classes + 1) - 0.5
     bars = ax.stairs(np.zeros(classes), edges, fill=True, color=BLUE, alpha=0.6, label="mean prediction")
     ax.stairs(first["shares"], edges, baseline=None, color=ORANGE, linewidth=2.4, label="class shares π")
-    (marks,) = ax.plot(range(classes), np.zeros(classes), "D", color=INK, markersize=6, label="for this image", clip_on=False)
-    picture = OffsetImage(_square(first["image"]), zoom=56 / len(_square(first["image"])), cmap="gray_r", interpolation="nearest")
+    (marks,) = ax.plot(
+        range(classes), np.zeros(classes), "D", color=INK, markersize=6, label="for this image", clip_on=False
+    )
+    picture = OffsetImage(
+        _square(first["image"]), zoom=56 / len(_square(first["image"])), cmap="gray_r", interpolation="nearest"
+    )
     picture.image.set_clim(0, 1)
     ax.add_artist(AnnotationBbox(picture, (0.98, 0.97), xycoords="axes fraction", box_alignment=(1, 1), pad=0.1))
-    ax.set_yscale("function", functions=(lambda p: np.sqrt(np.maximum(p, 0)), np.square))  # shares of 0.03 and of 1 both show
+    ax.set_yscale(
+        "function", functions=(lambda p: np.sqrt(np.maximum(p, 0)), np.square)
+    )  # shares of 0.03 and of 1 both show
     ax.set(xlim=(-0.5, classes - 0.5), ylim=(0, 2), xlabel="class", ylabel="probability (square-root scale)")
     ax.set_xticks(range(classes))
     ax.set_yticks([0, 0.01, 0.05, 0.1, 0.2, 0.5, 1])
@@ -121,9 +127,10 @@ def update_prediction(artists: Prediction, snapshot: Snapshot) -> str:
     artists.marks.set_ydata(alone)
     artists.image.set_data(_square(snapshot.arrays["image"]))
     furthest, likeliest = int(np.abs(prediction - shares).argmax()), int(alone.argmax())
+    there, share = (in_words(float(array[furthest])) for array in (prediction, shares))
     return (
-        f"the mean prediction is furthest from the class shares at class {furthest}, {in_words(float(prediction[furthest]))} "
-        f"against {in_words(float(shares[furthest]))}; for this image alone class {likeliest} gets {in_words(float(alone.max()))}"
+        f"the mean prediction is furthest from the class shares at class {furthest}, {there} against {share}; "
+        f"for this image alone class {likeliest} gets {in_words(float(alone.max()))}"
     )
 
 

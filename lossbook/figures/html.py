@@ -43,8 +43,11 @@ def figure_html(picture: bytes, alt: str, caption: str = "", width: int | None =
     size = f' width="{width}"' if width else ""
     source = base64.b64encode(picture).decode("ascii")
     polite = ' aria-live="polite"' if live else ""
-    text = f"<figcaption{polite}>{caption_html(caption)}</figcaption>" if caption or live else ""
-    image = f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt)}"{size} style="max-width: 100%; height: auto">'
+    text = (
+        f'<figcaption style="line-height: 1.5"{polite}>{caption_html(caption)}</figcaption>' if caption or live else ""
+    )
+    fit = "max-width: 100%; height: auto"
+    image = f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt)}"{size} style="{fit}">'
     return f'<figure style="margin: 0.5em 0">{image}{text}</figure>'
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lossbook.checks import check_choice
-from lossbook.experiments.perceptron import METHODS, PERCEPTRONS, WORST_CASE, summary
+from lossbook.experiments.perceptron import BECOMES, METHODS, WORST_CASE, summary
 from lossbook.experiments.run import Run, Snapshot
 from lossbook.figures.html import in_words
 from lossbook.figures.style import BLUE, DASHES, INK, ORANGE, PALETTE, axes_of, styled
@@ -19,13 +19,11 @@ BINS = 48
 
 
 @styled
-def plot_steps(
-    run: Run, ax: Any = None, *, metric: str = "accuracy", method: str = "LR+GD", seed: int = 0
-) -> Any:
+def plot_steps(run: Run, ax: Any = None, *, metric: str = "accuracy", method: str = "LR+GD", seed: int = 0) -> Any:
     """Accuracy, loss or worst margin per step: a line per step size, and the perceptron that they approach, dashed.
 
-    How to read it: a line ends in a dot at the step that separates the points. Left is fast. Larger steps end further left
-    though their loss, in the same run, stands higher.
+    How to read it: a line ends in a dot at the step that separates the points. Left is fast. Larger steps end further
+    left though their loss, in the same run, stands higher.
 
     Args:
         run: of `lossbook.experiments.perceptron`.
@@ -46,8 +44,8 @@ def plot_steps(
         ax.plot(line["step"], line[metric], color=colour, label=f"step size {size:g}")
         _end(ax, line, metric, colour)
     if metric != "loss":  # its loss depends on a length that means nothing to a perceptron
-        line = rows[rows["method"] == PERCEPTRONS[method]]
-        ax.plot(line["step"], line[metric], color=INK, linestyle="--", label=PERCEPTRONS[method], zorder=3)
+        line = rows[rows["method"] == BECOMES[method]]
+        ax.plot(line["step"], line[metric], color=INK, linestyle="--", label=BECOMES[method], zorder=3)
         _end(ax, line, metric, INK)
     ax.set(xscale="log", xlabel="step", ylabel=LABELS[metric], title=method)
     if metric == "loss":
@@ -69,8 +67,8 @@ def _end(ax: Any, line: Any, metric: str, colour: str) -> None:
 def plot_separation(run: Run, ax: Any = None) -> Any:
     """Steps until the real points are separated, against the step size: a dot per seed, a line through their medians.
 
-    How to read it: the line of LR+GD falls with the step size until it meets the dashed level of the batch perceptron, and
-    stays there. Open triangles at the top: not separated within the steps allowed.
+    How to read it: the line of LR+GD falls with the step size until it meets the dashed level of the batch perceptron,
+    and stays there. Open triangles at the top: not separated within the steps allowed.
 
     Args:
         run: of `lossbook.experiments.perceptron`.
@@ -80,7 +78,7 @@ def plot_separation(run: Run, ax: Any = None) -> Any:
     found = summary(run)
     found = found[found["data"] != WORST_CASE]
     limit = run.config.steps
-    for colour, (method, perceptron), dash in zip((BLUE, ORANGE), PERCEPTRONS.items(), ("--", ":"), strict=True):
+    for colour, (method, perceptron), dash in zip((BLUE, ORANGE), BECOMES.items(), ("--", ":"), strict=True):
         rows = found[found["method"] == method]
         there, missing = rows[rows["steps"].notna()], rows[rows["steps"].isna()]
         middle = there.groupby("step_size")["steps"].median()
@@ -100,8 +98,8 @@ def plot_separation(run: Run, ax: Any = None) -> Any:
 def plot_worst_case(run: Run, ax: Any = None) -> Any:
     """Steps to separate the worst-case set against its number of points, both logarithmic.
 
-    How to read it: a line that climbs one decade per decade needs steps in proportion to the points: LR+GD at every step
-    size, the batch perceptron too. The normalised methods stay flat.
+    How to read it: a line that climbs one decade per decade needs steps in proportion to the points: LR+GD at every
+    step size, the batch perceptron too. The normalised methods stay flat.
 
     Args:
         run: of `lossbook.experiments.perceptron`.
@@ -110,7 +108,7 @@ def plot_worst_case(run: Run, ax: Any = None) -> Any:
     ax = axes_of(ax)
     found = summary(run)
     found = found[found["data"] == WORST_CASE]
-    colours = dict(zip([*METHODS, *PERCEPTRONS.values()], (BLUE, ORANGE, BLUE, ORANGE), strict=True))
+    colours = dict(zip([*METHODS, *BECOMES.values()], (BLUE, ORANGE, BLUE, ORANGE), strict=True))
     for (method, size), rows in found.groupby(["method", "step_size"], dropna=False, sort=False):
         perceptron = np.isnan(size)
         look = "--" if perceptron else DASHES[0] if size == max(run.config.worst_case_step_sizes) else DASHES[2]
@@ -143,7 +141,9 @@ def start_margins(ax: Any, run: Run) -> Margins:
     bars = ax.stairs(np.zeros(len(edges) - 1), edges, fill=True, color=BLUE, alpha=0.75)
     (worst,) = ax.plot([0], [0], "v", color=ORANGE, markersize=11, label="worst point", clip_on=False)
     ax.axvline(0, color=INK, linewidth=1.6)
-    ax.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.08 * tallest), xlabel="signed distance to the boundary", ylabel="points")
+    ax.set(
+        xlim=(edges[0], edges[-1]), ylim=(0, 1.08 * tallest), xlabel="signed distance to the boundary", ylabel="points"
+    )
     ax.legend()
     return Margins(bars, worst, edges)
 

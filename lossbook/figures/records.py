@@ -1,22 +1,35 @@
-"""Pictures of records: loss, slope and curvature against the argument, and the loss of three classes over the simplex."""
+"""Pictures of records: loss, slope and curvature against the argument, and the loss of three classes as a map."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lossbook.catalog import Record, find
 from lossbook.checks import bad_value, check_choice, check_number
 from lossbook.figures.simplex import plot_simplex
 from lossbook.figures.style import DASHES, PALETTE, axes_of, styled
 
-__all__ = ["Curves", "curves", "dress", "overlaid", "plot_curvature", "plot_loss", "plot_simplex", "plot_slope", "window"]
+__all__ = [
+    "Curves",
+    "curves",
+    "dress",
+    "overlaid",
+    "plot_curvature",
+    "plot_loss",
+    "plot_simplex",
+    "plot_slope",
+    "window",
+]
 
 ARGUMENTS = {"margin": ("m", "margin m = y f(x)"), "error": ("e", "error e = prediction − target")}
 POINTS = 481  # on −4 to 4: every sixtieth, so that corners at whole numbers, halves and tenths are met
-WIDEST = {"value": 6.0, "slope": 6.0, "curvature": 4.0}  # what grows beyond leaves the panel, so that the others stay legible
+WIDEST = {
+    "value": 6.0,
+    "slope": 6.0,
+    "curvature": 4.0,
+}  # what grows beyond leaves the panel, so that the others stay legible
 
 
 class Curves(NamedTuple):
@@ -42,12 +55,14 @@ def overlaid(losses: str | Record | Sequence[str | Record]) -> tuple[Record, ...
     if "logits" in kinds:
         raise bad_value("losses", keys, "losses of a margin or of an error; plot_simplex draws losses of logits")
     if len(kinds) > 1:
-        raise bad_value("losses", {record.key: record.inputs for record in records}, "all of a margin, or all of an error")
+        raise bad_value(
+            "losses", {record.key: record.inputs for record in records}, "all of a margin, or all of an error"
+        )
     return records
 
 
-def curves(record: Record, points: Tensor | Sequence[float], parameters: Mapping[str, float] | None = None) -> Curves:
-    """A record of a margin or an error at these points: its value, its closed-form slope, and the derivative of that slope.
+def curves(record: Record, points: Any, parameters: Mapping[str, float] | None = None) -> Curves:
+    """A record of a margin or an error at these points: value, closed-form slope, and the derivative of that slope.
 
     At a corner the curvature is that of the pieces on its sides: the corner itself has none.
 
@@ -57,7 +72,7 @@ def curves(record: Record, points: Tensor | Sequence[float], parameters: Mapping
         [0.693, -0.5, 0.25]
     """
     at = torch.as_tensor(points, dtype=torch.float64).detach().requires_grad_()
-    own = {name: value for name, value in (parameters or {}).items() if name in record.defaults}
+    own: dict[str, Any] = {name: value for name, value in (parameters or {}).items() if name in record.defaults}
     with torch.enable_grad():
         slope = record.slope(at, **own)
         curvature = torch.autograd.grad(slope.sum(), at)[0] if slope.requires_grad else torch.zeros_like(slope)
@@ -131,7 +146,7 @@ def plot_loss(losses: Any, ax: Any = None, low: float = -4.0, high: float = 4.0,
 def plot_slope(losses: Any, ax: Any = None, low: float = -4.0, high: float = 4.0, **parameters: float) -> Any:
     """The slope of losses against their argument.
 
-    How to read it: distance from 0 is the force with which a point there pulls; where a curve lies on 0, points are ignored.
+    How to read it: distance from 0 is the force with which a point there pulls; where a curve is 0, points are ignored.
 
     Args, Returns, Raises: as `plot_loss`.
     """
@@ -141,8 +156,8 @@ def plot_slope(losses: Any, ax: Any = None, low: float = -4.0, high: float = 4.0
 def plot_curvature(losses: Any, ax: Any = None, low: float = -4.0, high: float = 4.0, **parameters: float) -> Any:
     """The curvature of losses against their argument.
 
-    How to read it: above 0 the loss bends upwards there, as a convex loss does everywhere; below 0 it bends downwards. A
-    corner, where the slope jumps, has no curvature and is not drawn.
+    How to read it: above 0 the loss bends upwards there, as a convex loss does everywhere; below 0 it bends downwards.
+    A corner, where the slope jumps, has no curvature and is not drawn.
 
     Args, Returns, Raises: as `plot_loss`.
     """

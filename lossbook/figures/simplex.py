@@ -9,7 +9,9 @@ import torch
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.image import AxesImage
 from matplotlib.patches import Polygon
+from matplotlib.transforms import IdentityTransform
 from torch import Tensor
 
 from lossbook.catalog import Record, find
@@ -18,13 +20,13 @@ from lossbook.figures.style import INK, axes_of, styled
 
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])  # of classes 0, 1 and 2
 REACH = 5.0  # of the logits drawn, on either side of 0
-COLOURS = colormaps["viridis"]
+COLOURS = colormaps["viridis"].resampled(24)  # in bands, whose edges are level lines
 CLASSES = 3
 
 
 @dataclass(frozen=True)
 class Plane:
-    """A drawn plane of three scores: the logits of its pixels and arrows, and how logits and their steps come to paper."""
+    """A plane of three scores: the logits of its pixels and arrows, and how logits and their steps come to paper."""
 
     pixels: Tensor  # (height, width, 3), z_2 = 0, bottom row first
     extent: tuple[float, float, float, float]
@@ -60,7 +62,7 @@ def targets(record: Record) -> list[int]:
     return accepted
 
 
-def simplex_plane(pixels: int = 150, arrows: int = 10) -> Plane:
+def simplex_plane(pixels: int = 200, arrows: int = 10) -> Plane:
     """The probability simplex: an equilateral triangle, class 0 at the left, class 1 at the right, class 2 on top."""
     from_paper = torch.linalg.inv(torch.tensor(np.c_[CORNERS, np.ones(CLASSES)]))  # (x, y, 1) -> p
     across, up = torch.linspace(0, 1, pixels).double(), torch.linspace(0, CORNERS[2, 1], round(pixels * 0.866)).double()
@@ -69,7 +71,9 @@ def simplex_plane(pixels: int = 150, arrows: int = 10) -> Plane:
 
     def move(logits: Tensor, step: Tensor) -> np.ndarray:
         q = torch.softmax(logits, -1)
-        return (q * (step - (q * step).sum(-1, keepdim=True))).numpy() @ CORNERS  # the Jacobian of softmax, diag(q) − q qᵀ
+        return (
+            q * (step - (q * step).sum(-1, keepdim=True))
+        ).numpy() @ CORNERS  # the Jacobian of softmax, diag(q) − q qᵀ
 
     return Plane(
         pixels=_logits(p),
@@ -81,7 +85,7 @@ def simplex_plane(pixels: int = 150, arrows: int = 10) -> Plane:
     )
 
 
-def logit_plane(pixels: int = 130, arrows: int = 10) -> Plane:
+def logit_plane(pixels: int = 180, arrows: int = 10) -> Plane:
     """The plane of logits z₀ (across) and z₁ (up), with z₂ held at 0."""
 
     def grid(count: int, reach: float) -> Tensor:
@@ -152,10 +156,32 @@ def colours_of(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     return COLOURS((np.clip(values, *limits) - limits[0]) / (limits[1] - limits[0]), bytes=True)
 
 
+class Raster(AxesImage):
+    """A picture of RGBA bytes, scaled by picking the nearest pixel: matplotlib's own scaling takes far longer."""
+
+    def make_image(
+        self, renderer: Any, magnification: float = 1.0, unsampled: bool = False
+    ) -> tuple[Any, float, float, Any]:
+        """The picture at the size of its place on the canvas, top row first, and where its lower left corner lies."""
+        left, right, bottom, top = self.get_extent()
+        corners = self.axes.transData.transform([(left, bottom), (right, top)])
+        (x0, y0), (x1, y1) = np.round(corners * magnification).astype(int)
+        pixels = np.asarray(self.get_array()).view(np.uint32)[..., 0]  # four bytes at a time
+        up, across = (
+            np.linspace(0, count, length, endpoint=False).astype(int)
+            for count, length in zip(pixels.shape, (y1 - y0, x1 - x0), strict=True)
+        )
+        scaled = pixels[up[:, None], across]
+        return scaled.view(np.uint8).reshape(*scaled.shape, 4), x0, y0, IdentityTransform()
+
+
 def draw_plane(ax: Any, plane: Plane, **options: Any) -> tuple[Any, Any]:
     """An image and a field of arrows for a plane, both still empty."""
     blank = np.full((*plane.pixels.shape[:2], 4), 255, np.uint8)
-    image = ax.imshow(blank, origin="lower", extent=plane.extent, interpolation="nearest", **options)
+    image = Raster(ax, origin="lower", extent=plane.extent, **options)
+    image.set_data(blank)
+    ax.add_image(image)
+    ax.set(aspect="equal", xlim=plane.extent[:2], ylim=plane.extent[2:])
     at = plane.place(plane.arrows)
     field = ax.quiver(
         *at.T, *np.zeros_like(at.T), angles="xy", scale_units="xy", scale=1, pivot="mid", width=0.009, color="white",
@@ -177,18 +203,25 @@ def draw_triangle(ax: Any, image: Any) -> None:
     ax.add_patch(triangle)
     image.set_clip_path(triangle)
     for k, (x, y) in enumerate(CORNERS):
-        ax.annotate(f"class {k}", (x, y), (0, 6 if k == 2 else -6), textcoords="offset points", ha="center", va="bottom" if k == 2 else "top")
+        ax.annotate(
+            f"class {k}",
+            (x, y),
+            (0, 6 if k == 2 else -6),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if k == 2 else "top",
+        )
     ax.set(xlim=(-0.06, 1.06), ylim=(-0.09, CORNERS[2, 1] + 0.08), aspect="equal")
     ax.set_axis_off()
 
 
 @styled
 def plot_simplex(loss: str | Record, target: int = 0, ax: Any = None, **parameters: float) -> Any:
-    """A loss of three class scores over the probability simplex, with the direction in which descent moves the probabilities.
+    """A loss of three class scores over the probability simplex, with the way in which descent moves the probabilities.
 
-    How to read it: each point is a prediction, each corner one that is sure of its class; dark costs little. Arrows show where a
-    small step down the gradient of the logits takes the prediction, long where it takes it far: minus the gradient, through
-    the Jacobian of softmax. Losses that see a common shift of the logits are drawn with z₂ = 0.
+    How to read it: each point is a prediction, each corner one that is sure of its class; dark costs little. Arrows
+    show where a small step down the gradient of the logits takes the prediction, long where it takes it far: minus the
+    gradient, through the Jacobian of softmax. Losses that see a common shift of the logits are drawn with z₂ = 0.
 
     Args:
         loss: a loss of logits that needs no further tensor.

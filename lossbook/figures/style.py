@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import matplotlib
 import numpy as np
 import seaborn as sns
+from cycler import cycler
 from matplotlib.figure import Figure
 
 PALETTE: tuple[str, ...] = tuple(sns.color_palette("colorblind").as_hex())
@@ -20,7 +21,7 @@ STYLE: dict[str, Any] = (
     sns.plotting_context("notebook", font_scale=1.0)
     | sns.axes_style("whitegrid")
     | {
-        "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
+        "axes.prop_cycle": cycler(color=PALETTE),
         "axes.edgecolor": "#666666",
         "axes.labelcolor": INK,
         "axes.spines.right": False,
@@ -43,11 +44,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def styled(function: Function) -> Function:
     """Run a plotting function inside the house style; the reader's own rcParams are as they were afterwards."""
-    return matplotlib.rc_context(STYLE)(function)  # type: ignore[return-value]
+    return matplotlib.rc_context(STYLE)(function)  # type: ignore[arg-type,return-value]
 
 
 @styled
-def new_figure(columns: int = 1, rows: int = 1, *, width: float = 0.0, height: float = 3.6, **options: Any) -> tuple[Figure, Any]:
+def new_figure(
+    columns: int = 1, rows: int = 1, *, width: float = 0.0, height: float = 3.6, **options: Any
+) -> tuple[Figure, Any]:
     """A figure in the house style, and its axes.
 
     Args:

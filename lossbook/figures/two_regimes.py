@@ -41,8 +41,8 @@ def plot_samples_needed(run: Run, ax: Any = None) -> Any:
 def plot_error(run: Run, ax: Any = None, *, features: str = "whitened 50") -> Any:
     """Test error on Fashion-MNIST against labels per class, on one kind of features: mean and range over seeds.
 
-    How to read it: where the lines cross, one regime ends and the other begins. With more components the crossing moves to
-    the right.
+    How to read it: where the lines cross, one regime ends and the other begins. With more components the crossing moves
+    to the right.
 
     Args:
         run: of `lossbook.experiments.two_regimes`.
@@ -58,7 +58,9 @@ def plot_error(run: Run, ax: Any = None, *, features: str = "whitened 50") -> An
     for (method, lines), dash in zip(rows.groupby("method", sort=False), DASHES, strict=False):
         by_count = lines.groupby("step")["error"]
         ax.plot(by_count.mean(), color=COLOURS[method], linestyle=dash, marker="o", markersize=5, label=method)
-        ax.fill_between(by_count.min().index, by_count.min(), by_count.max(), color=COLOURS[method], alpha=0.15, linewidth=0)
+        ax.fill_between(
+            by_count.min().index, by_count.min(), by_count.max(), color=COLOURS[method], alpha=0.15, linewidth=0
+        )
     ax.set(xscale="log", xlabel="labels per class", ylabel="test error", title=f"{features} features", ylim=(0, None))
     ax.legend()
     return ax

@@ -21,13 +21,14 @@ def reward_prediction_loss(
 
         ℓ(f, y) = 1/(K + 1) Σ_k (f_k − r_k)²,  r_y = 1,  r_k = −m for the other classes,  r_abstain = 0
 
-    The network acts by argmax_k f_k. Where it knows nothing it falls back to the mean rewards (1 + m) π_k − m and 0, so it
-    abstains by itself as soon as no class has π_k > m/(1 + m).
+    The network acts by argmax_k f_k. Where it knows nothing it falls back to the mean rewards (1 + m) π_k − m and 0, so
+    it abstains by itself as soon as no class has π_k > m/(1 + m).
 
     Args:
-        outputs: (*batch, K + 1) predicted rewards, the abstaining action last; or `LinearLogits`, whose outputs are formed here,
-            since actions are few.
-        target: (*batch) class indices 0 to K − 1. K says that no class is right: every answer costs, abstaining is best.
+        outputs: (*batch, K + 1) predicted rewards, the abstaining action last; or `LinearLogits`, whose outputs are
+            formed here, since actions are few.
+        target: (*batch) class indices 0 to K − 1. K says that no class is right: every answer costs, abstaining is
+            best.
         cost: m ≥ 0, what a wrong answer costs when a right one earns 1.
         weight: (K + 1,) weights of the targets; "mean" divides by the sum of those of the rows that count.
         ignore_index: rows with this target do not count.
@@ -57,7 +58,9 @@ def reward_prediction_loss(
     if not isinstance(target, Tensor):
         raise bad_type("target", target, "a tensor of class indices")
     if target.shape != scores.shape[:-1]:
-        raise bad_value("target", target, f"class indices of shape {tuple(scores.shape[:-1])}, the outputs' without the action axis")
+        raise bad_value(
+            "target", target, f"class indices of shape {tuple(scores.shape[:-1])}, the outputs' without the action axis"
+        )
     check_same_device("target", target, "outputs", scores)
     right = torch.arange(scores.shape[-1], device=target.device) == target[..., None]
     rewards = torch.full_like(scores, -cost).masked_fill(right, 1.0)

@@ -1,4 +1,4 @@
-"""The optimal constant: what a network says best if it may not look at its input, and how far its outputs are from it."""
+"""The optimal constant: what a network says best without looking at its input, and how far its outputs are from it."""
 
 from collections.abc import Callable
 
@@ -81,8 +81,8 @@ def optimal_constant_distance(
 
         (1/n) Σ_x Σ_k p_k(x) log(p_k(x)/π_k)
 
-    The mean is taken over the divergences, not over the predictions: a network that is certain of a different class for each
-    input is far from π though its mean prediction may equal π.
+    The mean is taken over the divergences, not over the predictions: a network that is certain of a different class for
+    each input is far from π though its mean prediction may equal π.
 
     Args:
         logits: (*batch, classes).
@@ -107,7 +107,9 @@ def optimal_constant_distance(
         raise bad_value("marginals", marginals, f"one share per class, shape ({logits.shape[-1]},)")
     check_same_device("marginals", marginals, "logits", logits)
     if bool((marginals < 0).any()) or abs(float(marginals.sum()) - 1) > 1e-4:
-        raise ValueError(f"marginals: got sum {float(marginals.sum()):g}, expected shares of classes: non-negative, sum 1")
+        raise ValueError(
+            f"marginals: got sum {float(marginals.sum()):g}, expected shares of classes: non-negative, sum 1"
+        )
     log_p = torch.log_softmax(logits, -1)
     p = log_p.exp()
     return torch.where(p > 0, p * (log_p - marginals.to(logits.dtype).log()), 0.0).sum(-1).mean()

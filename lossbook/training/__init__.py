@@ -1,7 +1,14 @@
-"""Training: a small loop, and attacks on what it trained."""
+"""Training: a small loop, steps that have a name, and attacks on what was trained."""
 
 from lossbook.training.attack import margin_attack, projected_attack
 from lossbook.training.loop import fit
-from lossbook.training.normalized import normalized_logistic_step
+from lossbook.training.normalized import batch_perceptron_step, logistic_step, normalized_logistic_step
 
-__all__ = ["fit", "margin_attack", "normalized_logistic_step", "projected_attack"]
+__all__ = [
+    "batch_perceptron_step",
+    "fit",
+    "logistic_step",
+    "margin_attack",
+    "normalized_logistic_step",
+    "projected_attack",
+]

@@ -1,4 +1,4 @@
-"""One step of gradient descent on the logistic loss: plain, normalised, and the perceptron that huge steps turn it into."""
+"""One step of gradient descent on the logistic loss: plain, normalised, and the perceptron it becomes."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""How fast explorers answer: `python -m lossbook.widgets.benchmark`, in the kernel, or with `--browser` in a real JupyterLab."""
+"""How fast explorers answer, in the kernel, or with `--browser` in a real JupyterLab."""
 
 import argparse
 import time
@@ -26,13 +26,21 @@ def sample_run() -> Run:
     generator = np.random.default_rng(0)
     directions = generator.normal(size=(2, 200))
     rows = [
-        {"setting": setting, "seed": seed, "step": step, "loss": np.exp(-rate * step) + 0.02 * seed, "accuracy": 1 - np.exp(-rate * step) / 2}
+        {
+            "setting": setting,
+            "seed": seed,
+            "step": step,
+            "loss": 0.1 + np.exp(-rate * step) + 0.02 * seed,
+            "accuracy": 1 - np.exp(-rate * step) / 2,
+        }
         for setting, rate in (("slow", 0.01), ("fast", 0.03))
         for seed in range(2)
         for step in STEPS
     ]
     snapshots = [
-        Snapshot(setting, step, {"weights": directions[0] * rate * step, "biases": directions[1, :50] + rate * step})
+        Snapshot(
+            setting, step, {"weights": directions[0] * (1 + rate * step), "biases": directions[1, :50] + rate * step}
+        )
         for setting, rate in (("slow", 0.01), ("fast", 0.03))
         for step in STEPS
     ]
@@ -64,7 +72,9 @@ def in_kernel(count: int) -> list[tuple[Any, ...]]:
     rows = []
     for title, make in EXPLORERS.items():
         explorer = make()
-        names = [name for name in explorer.values if explorer.control(name).is_slider and explorer.control(name).visible]
+        names = [
+            name for name in explorer.values if explorer.control(name).is_slider and explorer.control(name).visible
+        ]
         rows += [_row(title, name, measure(explorer, name, count)) for name in names]
     return rows
 
@@ -84,7 +94,10 @@ def in_browser(count: int) -> list[tuple[Any, ...]]:
     """A row for the first slider of every explorer: from key press to changed alt text in JupyterLab."""
     rows = []
     with TemporaryDirectory() as folder, jupyter_lab(Path(folder)) as lab, chromium_page() as page:
-        cells = ["from lossbook.widgets.benchmark import EXPLORERS", *(f"EXPLORERS[{title!r}]()" for title in EXPLORERS)]
+        cells = [
+            "from lossbook.widgets.benchmark import EXPLORERS",
+            *(f"EXPLORERS[{title!r}]()" for title in EXPLORERS),
+        ]
         write_notebook(Path(folder) / "benchmark.ipynb", cells)
         run_notebook(page, lab, "benchmark.ipynb", pictures=len(EXPLORERS))
         page.evaluate(WATCH)
@@ -108,7 +121,9 @@ def _row(title: str, name: str, found: Sequence[float]) -> tuple[Any, ...]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m lossbook.widgets.benchmark", description=__doc__)
-    parser.add_argument("--browser", action="store_true", help="from key press to changed alt text, in a real JupyterLab")
+    parser.add_argument(
+        "--browser", action="store_true", help="from key press to changed alt text, in a real JupyterLab"
+    )
     parser.add_argument("--count", type=int, default=40, help="moves of each slider (default: 40)")
     chosen = parser.parse_args(arguments)
     rows = in_browser(chosen.count) if chosen.browser else in_kernel(chosen.count)

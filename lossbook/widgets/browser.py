@@ -1,4 +1,4 @@
-"""A real JupyterLab in a real browser, for the tests and the benchmark of the explorers. Needs Playwright and Chromium."""
+"""A real JupyterLab in a real browser, for tests and benchmarks of the explorers. Needs Playwright and Chromium."""
 
 import json
 import os
@@ -18,9 +18,15 @@ from urllib.error import URLError
 
 import nbformat
 
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 ANNOUNCEMENTS = "@jupyterlab/apputils-extension:announcements"
 
 
@@ -41,7 +47,9 @@ def find_chromium() -> str | None:
 def write_notebook(path: Path, cells: Sequence[str]) -> None:
     """A notebook of code cells that opens without asking for a kernel."""
     kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel}, cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook = nbformat.v4.new_notebook(
+        metadata={"kernelspec": kernel}, cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
+    )
     nbformat.write(notebook, path)
 
 
@@ -61,13 +69,19 @@ def jupyter_lab(folder: Path, seconds: float = 60) -> Iterator[Lab]:
         port, token = probe.getsockname()[1], secrets.token_hex(16)
         probe.close()
         environment = os.environ | _settings(Path(place))
-        options = [
-            "--no-browser", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-            f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True",
-        ]  # fmt: skip
+        options = {
+            "ServerApp.ip": "127.0.0.1",
+            "ServerApp.port": port,
+            "ServerApp.port_retries": 0,
+            "ServerApp.root_dir": folder,
+            "IdentityProvider.token": token,
+            "LabApp.expose_app_in_browser": True,  # `run_notebook` runs a command of it
+        }
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]  # containers run as root
+        command += [f"--{name}={value}" for name, value in options.items()]
         log = Path(place) / "log"
         with log.open("w") as out:
-            server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=out, stderr=out)
+            server = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
             try:
                 _wait_for(f"http://127.0.0.1:{port}/api?token={token}", server, log, time.monotonic() + seconds)
                 yield Lab(Path(folder), f"http://127.0.0.1:{port}", token)
@@ -83,7 +97,9 @@ def jupyter_lab(folder: Path, seconds: float = 60) -> Iterator[Lab]:
 def _settings(place: Path) -> dict[str, str]:
     """Folders of its own: no news, no windowing (every cell is in the page), nothing of the user's read or written."""
     (place / "config" / "labconfig").mkdir(parents=True)
-    (place / "config" / "labconfig" / "page_config.json").write_text(json.dumps({"disabledExtensions": {ANNOUNCEMENTS: True}}))
+    (place / "config" / "labconfig" / "page_config.json").write_text(
+        json.dumps({"disabledExtensions": {ANNOUNCEMENTS: True}})
+    )
     tracker = place / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
     tracker.parent.mkdir(parents=True)
     tracker.write_text(json.dumps({"windowingMode": "none"}))
@@ -132,7 +148,10 @@ def run_notebook(page: Any, lab: Lab, name: str, pictures: int, seconds: float =
         timeout=1000 * seconds,
     )
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-    page.wait_for_function(f"document.querySelectorAll('.jp-OutputArea .widget-html figure img').length >= {pictures}", timeout=1000 * seconds)
+    page.wait_for_function(
+        f"document.querySelectorAll('.jp-OutputArea .widget-html figure img').length >= {pictures}",
+        timeout=1000 * seconds,
+    )
 
 
 def press_slider(page: Any, output: Any, key: str = "ArrowRight", seconds: float = 10) -> tuple[str, str]:
@@ -143,6 +162,8 @@ def press_slider(page: Any, output: Any, key: str = "ArrowRight", seconds: float
     page.keyboard.press(key)
     handle = output.element_handle()
     page.wait_for_function(
-        "([output, before]) => output.querySelector('.widget-html figure img').alt !== before", arg=[handle, before], timeout=1000 * seconds
+        "([output, before]) => output.querySelector('.widget-html figure img').alt !== before",
+        arg=[handle, before],
+        timeout=1000 * seconds,
     )
     return before, image.get_attribute("alt")

@@ -24,7 +24,7 @@ NO_PRESET = "choose …"
 
 @dataclass(frozen=True)
 class Preset:
-    """A setting worth looking at: values of some controls (the others go back to where they began) and what to look for."""
+    """A setting worth looking at: what to look for, and values of controls; the others go back to where they began."""
 
     look: str
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -33,8 +33,9 @@ class Preset:
 class Explorer(widgets.VBox):
     """Controls, one picture that they change, and words that say what it shows.
 
-    A subclass makes its figure and artists once, hands them over with its controls, and defines `_show(values)`, which moves
-    the artists and returns the alt text and the caption for these values. Artists that move are made with `animated=True`.
+    A subclass makes its figure and artists once, hands them over with its controls, and defines `_show(values)`, which
+    moves the artists and returns the alt text and the caption for these values. It may be asked for values at which the
+    controls do not stand. Artists that move are made with `animated=True`.
 
     Args:
         figure: from `new_figure`.
@@ -56,7 +57,10 @@ class Explorer(widgets.VBox):
         self._held = 0
         self._picture = widgets.HTML(layout=widgets.Layout(width="100%"))
         self._menu = widgets.Dropdown(
-            options=[NO_PRESET, *self._presets], description="Presets", style={"description_width": "9em"}, layout=widgets.Layout(width="34em", max_width="100%")
+            options=[NO_PRESET, *self._presets],
+            description="Presets",
+            style={"description_width": "9em"},
+            layout=widgets.Layout(width="34em", max_width="100%"),
         )
         self._menu.observe(self._on_menu, "value")
         for control in self._controls.values():
@@ -163,12 +167,12 @@ class Explorer(widgets.VBox):
         return seen
 
     def freeze(self, *names: str, path: str | Path | None = None, steps: int = 21) -> str:
-        """The explorer without a kernel: HTML with a picture for every value of a few controls, moved by keyboard or mouse.
+        """The explorer without a kernel: HTML with a picture for every value of a few controls, for keyboard and mouse.
 
         Args:
             names: controls to keep, by default the first slider; the others stay where they are.
             path: also write a whole page there.
-            steps: pictures for each slider, evenly spaced; other controls get one for each option.
+            steps: pictures for each slider, evenly spaced, beside the present one; other controls get one an option.
 
         Returns:
             A `<div>` that holds all it needs: pictures, words and a small script. It loads nothing.
@@ -182,19 +186,21 @@ class Explorer(widgets.VBox):
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
             raise bad_value("steps", steps, "a whole number of at least 2")
         here = self.values
-        axes = {name: self._controls[name].tour(steps) for name in names}
+        axes = {name: _tour(self._controls[name], steps, here[name]) for name in names}
         count = math.prod(len(tour) for tour in axes.values())
         if count > MOST_FRAMES:
             each = " × ".join(f"{len(tour)} of {name}" for name, tour in axes.items())
-            raise ValueError(f"steps: got {count} pictures ({each}), expected at most {MOST_FRAMES}: freeze fewer controls or steps")
+            raise ValueError(
+                f"steps: got {count} pictures ({each}), expected at most {MOST_FRAMES}: freeze fewer controls or steps"
+            )
         frames = [
-            self._frame_at(here | dict(zip(names, combination, strict=True)), compress_level=9)
+            self._frame_at(here | dict(zip(names, combination, strict=True)))
             for combination in itertools.product(*axes.values())
         ]
         self._frame_at(here)  # the artists go back to where the controls are
-        labels = {self._controls[name].label: [_text(value) for value in tour] for name, tour in axes.items()}
-        start = [_nearest(tour, here[name]) for name, tour in axes.items()]
-        html = frozen_html(frames, labels, start, self._width)
+        words = {self._controls[name].label: list(map(self._controls[name].words, tour)) for name, tour in axes.items()}
+        start = [tour.index(here[name]) for name, tour in axes.items()]
+        html = frozen_html(frames, words, start, self._width)
         if path is not None:
             Path(path).write_text(page_html(type(self).__name__, html), encoding="utf-8")
         return html
@@ -223,20 +229,18 @@ class Explorer(widgets.VBox):
             self._menu.value = NO_PRESET  # the reader has left the preset; what it said to look for stays
             self._publish()
 
-    def _frame_at(self, values: dict[str, Any], compress_level: int = 1) -> Frame:
+    def _frame_at(self, values: dict[str, Any]) -> Frame:
         alt, caption = self._show(values)
-        return Frame(self._canvas.png(compress_level), alt, "\n".join(filter(None, (self._look, caption))))
+        return Frame(self._canvas.png(), alt, "\n".join(filter(None, (self._look, caption))))
 
     def _publish(self) -> None:
         self._frame = self._frame_at(self.values)
         self._picture.value = figure_html(self._frame.picture, self._frame.alt, self._frame.caption, self._width)
 
 
-def _text(value: Any) -> str:
-    return f"{value:g}".replace("-", "−") if isinstance(value, float) else str(value)
-
-
-def _nearest(tour: list[Any], value: Any) -> int:
-    if isinstance(value, int | float):
-        return min(range(len(tour)), key=lambda i: abs(tour[i] - value))
-    return tour.index(value) if value in tour else 0
+def _tour(control: Control, steps: int, here: Any) -> list[Any]:
+    """Values for frozen pictures, with the present one among them."""
+    tour = control.tour(steps)
+    if here in tour:
+        return tour
+    return sorted([*tour, here]) if control.is_slider else [here, *tour]

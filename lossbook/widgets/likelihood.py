@@ -20,9 +20,13 @@ FAMILIES = {
     "Laplace": "Laplace noise of width 1 around a centre",
 }
 PRESETS = {
-    "the share of ones": Preset("The curve is level exactly at the share of ones: maximum likelihood counts.", {"probability": 0.63}),
+    "the share of ones": Preset(
+        "The curve is level exactly at the share of ones: maximum likelihood counts.", {"probability": 0.63}
+    ),
     "almost never": Preset("Saying 'almost never' of what happened 357 times is dear.", {"probability": 0.02}),
-    "the mean": Preset("Gaussian noise: the curve is a parabola, lowest at the mean.", {"family": "Gaussian", "location": 3.7}),
+    "the mean": Preset(
+        "Gaussian noise: the curve is a parabola, lowest at the mean.", {"family": "Gaussian", "location": 3.7}
+    ),
     "the median": Preset(
         "Laplace noise: straight pieces with a corner at each reading, lowest between the two in the middle.",
         {"family": "Laplace", "location": 2.5},

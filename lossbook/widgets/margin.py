@@ -10,6 +10,7 @@ from lossbook.checks import bad_value, check_choice, check_number
 from lossbook.figures.html import in_words
 from lossbook.figures.records import ARGUMENTS, POINTS, WIDEST, Curves, curves, dress, overlaid, window
 from lossbook.figures.style import DASHES, INK, PALETTE, new_figure, styled
+from lossbook.widgets.canvas import legend_above
 from lossbook.widgets.controls import Control, several, slider
 from lossbook.widgets.explorer import Explorer, Preset
 
@@ -23,16 +24,16 @@ PRESETS = {
             {"losses": ("logistic_loss", "hinge_loss", "zero_one_loss"), "x": -1.0},
         ),
         "a point that is right": Preset(
-            "Move x to the right. Past 1 the hinge loss is silent; the logistic loss never quite is.",
+            "Move x to the right. Past 1 the hinge losses are silent; the logistic loss never quite is.",
             {"losses": ("logistic_loss", "hinge_loss", "squared_hinge_loss"), "x": 1.5},
         ),
         "a wrong label": Preset(
-            "A point far on the wrong side may be a wrong label. Compare the slopes there: the exponential loss listens to it "
-            "most, the Savage loss not at all.",
+            "A point far on the wrong side may have a wrong label. Compare the slopes there: the exponential loss "
+            "listens to it most, the Savage loss hardly at all.",
             {"losses": ("logistic_loss", "exponential_loss", "savage_loss"), "x": -2.5},
         ),
         "too right": Preset(
-            "The tangent loss also rises again on the right: a score that is too sure is pushed back.",
+            "The tangent loss rises again on the right: a score that is too sure is pushed back.",
             {"losses": ("logistic_loss", "savage_loss", "tangent_loss"), "x": 2.5},
         ),
     },
@@ -42,7 +43,7 @@ PRESETS = {
             {"losses": ("squared_error", "absolute_error"), "x": 3.0},
         ),
         "where Huber stops listening harder": Preset(
-            "Up to delta the slope is the error's, beyond it stays at delta. Move delta and watch the corner of the slope.",
+            "Up to delta the slope is the error, beyond it stays at delta. Move delta and watch its corner.",
             {"losses": ("squared_error", "absolute_error", "huber_loss"), "x": 2.5, "delta": 1.5},
         ),
         "a quantile": Preset(
@@ -50,18 +51,18 @@ PRESETS = {
             {"losses": ("absolute_error", "quantile_loss"), "x": -1.0, "quantile": 0.9},
         ),
         "an outlier that is let go": Preset(
-            "With alpha below 0 the slope goes back towards 0: far errors are let go. The curvature falls below 0 there.",
+            "With alpha below 1 the slope goes back towards 0: far errors are let go. The curvature is below 0 there.",
             {"losses": ("squared_error", "huber_loss", "general_robust_loss"), "x": 3.0, "alpha": -2.0},
         ),
     },
-}  # fmt: skip
+}
 
 
 class MarginExplorer(Explorer):
     """Loss, slope and curvature of losses of a margin, or of an error, against their argument.
 
-    How to read it: height in the first panel is what a point costs, in the second how hard it pulls, in the third how fast
-    the pull changes. The vertical line is the point x, whose numbers stand below.
+    How to read it: height in the first panel is what a point costs, in the second how hard it pulls, in the third how
+    fast the pull changes. The vertical line is the point x, whose numbers stand below.
 
     Args:
         losses: names of losses, all of a margin or all of an error.
@@ -75,7 +76,7 @@ class MarginExplorer(Explorer):
     Example:
         >>> explorer = MarginExplorer(("squared_error", "absolute_error"))
         >>> explorer.set(x=3.0)
-        >>> explorer.alt[-96:]
+        >>> explorer.alt[-94:]
         'Squared error: value 9, slope 6, curvature 2; Absolute error: value 3, slope 1, curvature 0.'
     """
 
@@ -107,15 +108,18 @@ class MarginExplorer(Explorer):
         start = min(max(0.5, low), high)
         controls: dict[str, Control] = {
             "losses": several("losses", [(r.title, key) for key, r in self._offered.items()], [r.key for r in chosen]),
-            "x": slider("x, the " + self._inputs, start, low, high, 0.05),
+            "x": slider(f"x, the {self._inputs}", start, low, high, 0.05, "where the curves are read"),
         }
         for record in self._offered.values():
             for p in record.parameters:
                 name = self._names[record.key][p.name]
-                controls[name] = slider(f"{name} ({record.title})", p.default, p.low, p.high, p.step)
+                controls[name] = slider(name, p.default, p.low, p.high, p.step, f"{record.title}: {p.meaning}")
         if presets is None:
-            built_in = PRESETS[self._inputs].items()
-            presets = {name: preset for name, preset in built_in if set(preset.values["losses"]) <= set(self._offered)}
+            presets = {
+                name: preset
+                for name, preset in PRESETS[self._inputs].items()
+                if set(preset.values["losses"]) <= set(self._offered) and low <= preset.values["x"] <= high
+            }
         super().__init__(self._figure, controls, presets)
 
     @styled
@@ -127,7 +131,8 @@ class MarginExplorer(Explorer):
             look: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], "linestyle": DASHES[i % len(DASHES)]}
             self._lines[key] = [ax.plot([], [], animated=True, **look)[0] for ax in self._axes]
             self._marks[key] = [
-                ax.plot([], [], "o", color=look["color"], markeredgecolor="white", markersize=9, animated=True)[0] for ax in self._axes
+                ax.plot([], [], "o", color=look["color"], markeredgecolor="white", markersize=9, animated=True)[0]
+                for ax in self._axes
             ]
         self._cursors = [ax.axvline(0, color=INK, linewidth=1.2, animated=True) for ax in self._axes]
         for ax, kind in zip(self._axes, KINDS, strict=True):
@@ -148,12 +153,8 @@ class MarginExplorer(Explorer):
             drawn = [curves(self._offered[key], self._points) for key in shown]
             for ax, kind in zip(self._axes, KINDS, strict=True):
                 ax.set_ylim(*window([getattr(each, kind) for each in drawn], WIDEST[kind]))
-        for legend in list(self._figure.legends):
-            legend.remove()
         lines = [self._lines[key][0] for key in shown]
-        titles = [self._offered[key].title for key in shown]
-        self._figure.legend(lines, titles, loc="outside upper left", ncols=4, handlelength=3)
-        self._figure.set_layout_engine("constrained")
+        legend_above(self._figure, lines, [self._offered[key].title for key in shown])
         self._laid_out = shown
 
     def _show(self, values: dict[str, Any]) -> tuple[str, str]:
@@ -178,10 +179,8 @@ class MarginExplorer(Explorer):
         if not readings:
             return "Three empty panels: no loss is chosen.", "Choose at least one loss."
         where = f"{ARGUMENTS[self._inputs][0]} = {in_words(at)}"
-        alt = (
-            f"Loss, slope and curvature against the {self._inputs}, from {in_words(self._points[0])} to {in_words(self._points[-1])}. "
-            f"At x, {where}: {'; '.join(readings)}."
-        )
+        ends = f"from {in_words(self._points[0])} to {in_words(self._points[-1])}"
+        alt = f"Loss, slope and curvature against the {self._inputs}, {ends}. At x, {where}: {'; '.join(readings)}."
         return alt, f"At x, {where}:\n" + "\n".join(readings)
 
 
@@ -195,5 +194,6 @@ def _control_names(records: Sequence[Record]) -> dict[str, dict[str, str]]:
     """For each loss, parameter -> control: the parameter's name, after the loss's where two losses share it."""
     everyone = [name for record in records for name in record.defaults]
     return {
-        record.key: {name: name if everyone.count(name) == 1 else f"{record.key}_{name}" for name in record.defaults} for record in records
+        record.key: {name: name if everyone.count(name) == 1 else f"{record.key}_{name}" for name in record.defaults}
+        for record in records
     }

@@ -47,6 +47,7 @@ from lossbook.exercises import chapter_00 as exercises
 from lossbook.experiments import perceptron
 from lossbook.figures import new_figure, show
 from lossbook.figures.constants import plot_constants
+from lossbook.figures.perceptron import MARGINS_PANEL
 from lossbook.figures.records import plot_loss, plot_slope
 from lossbook.losses import absolute_error, cross_entropy, huber_loss, quantile_loss, squared_error
 from lossbook.widgets import MarginExplorer, SimplexExplorer, TrainingExplorer
@@ -88,13 +89,18 @@ claim("the median does not see the typing error", mistyped.median(), expected=2)
 # %%
 errors = torch.tensor([-2.0, -0.5, 0.25, 3.0], dtype=torch.float64)
 nothing = torch.zeros(4, dtype=torch.float64)
-check_gradient("squared_error", lambda prediction, target: 2 * (prediction - target), errors, nothing)
-worst = check_gradient("absolute_error", lambda prediction, target: torch.sign(prediction - target), errors, nothing)
+check_gradient(
+    "squared_error", lambda prediction, target: 2 * (prediction - target), errors, nothing
+)
+worst = check_gradient(
+    "absolute_error", lambda prediction, target: torch.sign(prediction - target), errors, nothing
+)
 claim("both slopes worked out above are right", worst, at_most=1e-12)
 
 # %% [markdown]
 # A claim of this book is never only said. The next cell asserts it, prints one line that starts with ✓, and would stop the notebook if
 # it were false. The tests of the book run every such line.
+
 
 # %%
 def best_constant(loss, data, candidates):
@@ -105,8 +111,18 @@ def best_constant(loss, data, candidates):
 
 
 kilometres = torch.linspace(0, 45, 4501, dtype=torch.float64)
-claim("squared error: the best candidate is the mean", best_constant(squared_error, distances, kilometres), 10, 0.005)
-claim("absolute error: the best candidate is the median", best_constant(absolute_error, distances, kilometres), 2, 0.005)
+claim(
+    "squared error: the best candidate is the mean",
+    best_constant(squared_error, distances, kilometres),
+    10,
+    0.005,
+)
+claim(
+    "absolute error: the best candidate is the median",
+    best_constant(absolute_error, distances, kilometres),
+    2,
+    0.005,
+)
 
 # %% [markdown]
 # > **Definition.** `squared_error(prediction, target)` is $e^2$, `absolute_error` is $|e|$, with $e$ = prediction − target. Their best
@@ -117,10 +133,18 @@ claim("absolute error: the best candidate is the median", best_constant(absolute
 # > $\delta$ gives half the squared error, small $\delta$ gives $\delta$ times the absolute error.
 
 # %%
-claim("huber with a large delta is half the squared error", huber_loss(errors, nothing, delta=1e6) - squared_error(errors, nothing) / 2,
-      expected=0, tolerance=1e-12)
-claim("huber with a small delta is delta times the absolute error",
-      huber_loss(errors, nothing, delta=1e-6) / 1e-6 - absolute_error(errors, nothing), expected=0, tolerance=1e-6)
+claim(
+    "huber with a large delta is half the squared error",
+    huber_loss(errors, nothing, delta=1e6) - squared_error(errors, nothing) / 2,
+    expected=0,
+    tolerance=1e-12,
+)
+claim(
+    "huber with a small delta is delta times the absolute error",
+    huber_loss(errors, nothing, delta=1e-6) / 1e-6 - absolute_error(errors, nothing),
+    expected=0,
+    tolerance=1e-6,
+)
 
 # %% [markdown]
 # ### What to look for in the picture
@@ -141,9 +165,15 @@ margin_explorer
 figure, (left, right) = new_figure(2)
 plot_loss(("squared_error", "absolute_error", "huber_loss"), ax=left, low=-3, high=3)
 plot_slope(("squared_error", "absolute_error", "huber_loss"), ax=right, low=-3, high=3)
-show(figure, alt="Left: the squared error is a parabola, the absolute error a V, Huber's loss a parabola that turns into straight lines at "
-     "errors of 1. Right: their slopes; a line without end, a step from −1 to 1, and a ramp that stops at ±1.",
-     caption="How to read it: the right panel is the force with which one reading pulls. Only the squared error's has no limit.")
+show(
+    figure,
+    alt="Left: the squared error is a parabola, the absolute error a V, Huber's loss a "
+    "parabola that turns into straight lines at "
+    "errors of 1. Right: their slopes; a line without end, a step from −1 to 1, and a ramp "
+    "that stops at ±1.",
+    caption="How to read it: the right panel is the force with which one reading pulls. Only "
+    "the squared error's has no limit.",
+)
 
 # %% [markdown]
 # ### The experiment: one wild reading among 442
@@ -155,11 +185,13 @@ show(figure, alt="Left: the squared error is a parabola, the absolute error a V,
 # |---|---|
 # | the best constant under squared error moves by (new − old)/442 | the mean is a sum |
 # | under absolute error it moves by no more than the gap to the next reading | the order changes by one place |
-# | under Huber it moves by no more than δ/(number of readings within δ) | the wild one pulls with force δ, the near ones resist |
+# | under Huber it moves by no more than 2δ/(number of readings within δ/2) | the wild one can only turn its pull from −δ to δ, the near ones resist |
 
 # %%
 delta = 25.0
-progression = torch.cat([datasets.diabetes().train_labels, datasets.diabetes().test_labels]).double()
+progression = torch.cat(
+    [datasets.diabetes().train_labels, datasets.diabetes().test_labels]
+).double()
 wild = progression.clone()
 wild[0] *= 100
 grid = torch.linspace(20, 360, 8501, dtype=torch.float64)  # steps of 0.04
@@ -169,8 +201,14 @@ def huber(prediction, target, reduction="mean"):
     return huber_loss(prediction, target, delta=delta, reduction=reduction)
 
 
-losses_compared = {"squared error": squared_error, "absolute error": absolute_error, f"Huber, δ = {delta:g}": huber}
-before = {name: float(best_constant(loss, progression, grid)) for name, loss in losses_compared.items()}
+losses_compared = {
+    "squared error": squared_error,
+    "absolute error": absolute_error,
+    f"Huber, δ = {delta:g}": huber,
+}
+before = {
+    name: float(best_constant(loss, progression, grid)) for name, loss in losses_compared.items()
+}
 after = {name: float(best_constant(loss, wild, grid)) for name, loss in losses_compared.items()}
 for name in losses_compared:
     print(f"{name:16}  before {before[name]:6.1f}   after {after[name]:6.1f}")
@@ -181,23 +219,53 @@ moved = {name: after[name] - before[name] for name in losses_compared}
 nearby = int(((progression - before[f"Huber, δ = {delta:g}"]).abs() < delta / 2).sum())
 gap = progression.sort().values.diff()[219:222].max()
 claim("all 442 people are there", len(progression), expected=442)
-claim("squared error: moved by (new − old)/442", moved["squared error"], (wild[0] - progression[0]) / 442, tolerance=step)
-claim("absolute error: moved by at most the gap to the next reading", abs(moved["absolute error"]), at_most=float(gap) + step)
-claim("Huber: moved by at most δ over the readings well within δ", moved[f"Huber, δ = {delta:g}"], at_most=2 * delta / nearby + step)
+claim(
+    "squared error: moved by (new − old)/442",
+    moved["squared error"],
+    (wild[0] - progression[0]) / 442,
+    tolerance=step,
+)
+claim(
+    "absolute error: moved by at most the gap to the next reading",
+    abs(moved["absolute error"]),
+    at_most=float(gap) + step,
+)
+claim(
+    "Huber: moved by at most 2δ over the readings well within δ",
+    abs(moved[f"Huber, δ = {delta:g}"]),
+    at_most=2 * delta / nearby + step,
+)
+claim(
+    "the mean moved by more than a third of its value",
+    moved["squared error"] / before["squared error"],
+    at_least=1 / 3,
+)
+claim(
+    "the first reading lay on the high side, beyond δ, before it was spoilt",
+    float(progression[0]) - before[f"Huber, δ = {delta:g}"],
+    at_least=delta,
+)
 
 # %%
 figure, (left, right) = new_figure(2, sharey=True)
 plot_constants(progression, before, ax=left, label="disease progression (score)")
 plot_constants(progression, after, ax=right, label="disease progression (score), one reading × 100")
-show(figure, alt=f"Two histograms of the same 442 readings. Left: the three best constants lie at {before['squared error']:.0f}, "
-     f"{before['absolute error']:.0f} and {list(before.values())[2]:.0f}. Right, after one reading was multiplied by 100: the squared "
-     f"error's constant has moved to {after['squared error']:.0f}; the other two stand at {after['absolute error']:.0f} and "
-     f"{list(after.values())[2]:.0f}.",
-     caption="How to read it: each line is the best single number for its loss. One bad reading (off the picture) moved only one of them.")
+show(
+    figure,
+    alt="Two histograms of the same 442 readings. Left: the three best constants lie at "
+    f"{before['squared error']:.0f}, "
+    f"{before['absolute error']:.0f} and {list(before.values())[2]:.0f}. Right, after one "
+    "reading was multiplied by 100: the squared "
+    f"error's constant has moved to {after['squared error']:.0f}; the other two stand at "
+    f"{after['absolute error']:.0f} and "
+    f"{list(after.values())[2]:.0f}.",
+    caption="How to read it: each line is the best single number for its loss. One bad reading "
+    "(off the picture) moved only one of them.",
+)
 
 # %% [markdown]
-# One reading in 442 was wrong, and the mean moved by more than a tenth of its value. The median did not move further than to its
-# neighbour. Huber's constant lies between the two and moved by a fraction of a unit.
+# One reading in 442 was wrong, and the mean went from 152 to 207. The median went to its neighbour. Huber's constant did not move by as
+# much as a step of the grid: the wild reading had pulled upwards with full force all along.
 #
 # ### Why does this differ from the library I know?
 # - **A half or not.** `squared_error` is $e^2$, as torch's `mse_loss`. Many texts write $e^2/2$, and so does every Huber loss. The best
@@ -209,11 +277,23 @@ show(figure, alt=f"Two histograms of the same 442 readings. Left: the three best
 
 # %%
 weights = torch.tensor([1.0, 1.0, 1.0, 5.0], dtype=torch.float64)
-claim("squared error is torch's mse_loss", squared_error(errors, nothing) - torch.nn.functional.mse_loss(errors, nothing), expected=0)
-claim("with weights its mean divides by their sum", squared_error(errors, nothing, weight=weights),
-      (weights * errors**2).sum() / weights.sum(), tolerance=1e-12)
-claim("with weights Huber's mean divides by the number of elements", huber_loss(errors, nothing, weight=weights),
-      (weights * huber_loss(errors, nothing, reduction="none")).mean(), tolerance=1e-12)
+claim(
+    "squared error is torch's mse_loss",
+    squared_error(errors, nothing) - torch.nn.functional.mse_loss(errors, nothing),
+    expected=0,
+)
+claim(
+    "with weights its mean divides by their sum",
+    squared_error(errors, nothing, weight=weights),
+    (weights * errors**2).sum() / weights.sum(),
+    tolerance=1e-12,
+)
+claim(
+    "with weights Huber's mean divides by the number of elements",
+    huber_loss(errors, nothing, weight=weights),
+    (weights * huber_loss(errors, nothing, reduction="none")).mean(),
+    tolerance=1e-12,
+)
 try:
     squared_error(torch.zeros(5, 1), torch.zeros(5))
 except ValueError as refusal:
@@ -232,6 +312,7 @@ except ValueError as refusal:
 #
 # **Exercise 1. The pull of one reading.** Write the slope of the Huber loss for any error and any $\delta$.
 
+
 # %% tags=["exercise"]
 def pull(error, delta):
     """The slope of the Huber loss at each error."""
@@ -244,6 +325,7 @@ exercises.check_pull(pull)
 # %% [markdown]
 # *Solution.* Inside, the slope of $e^2/2$ is $e$. Outside, the line has the slope it had at the seam, $\pm\delta$. So it is $e$, held
 # between $-\delta$ and $\delta$.
+
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
 def pull_solution(error, delta):
@@ -260,6 +342,7 @@ verdict
 # Being late costs nine times as much as waiting as long. Which constant should you plan with? It minimises `quantile_loss` at
 # $q = 0.9$. Write `best_plan(data, q)` for any data and any $q$, without searching.
 
+
 # %% tags=["exercise"]
 def best_plan(data, q):
     """The constant with the smallest mean quantile loss."""
@@ -273,6 +356,7 @@ exercises.check_best_constant(best_plan)
 # *Solution.* A reading above the constant pulls up with force $q$, one below pulls down with force $1 - q$. The forces balance when
 # $q \cdot (\text{share above}) = (1-q) \cdot (\text{share below})$, so when the share $q$ lies below.
 
+
 # %% tags=["solution"] jupyter={"source_hidden": true}
 def best_plan_solution(data, q):
     """The constant with the smallest mean quantile loss."""
@@ -282,8 +366,20 @@ def best_plan_solution(data, q):
 verdict = exercises.check_best_constant(best_plan_solution)
 claim("the solution passes its check", verdict.passed)
 walks = torch.tensor([6.0, 7, 7, 8, 8, 8, 9, 9, 11, 15], dtype=torch.float64)
-claim("among ten walks the plan for q = 0.9 lies between the two longest", quantile_loss(torch.full((10,), 12.0).double(), walks, quantile=0.9)
-      - quantile_loss(best_plan_solution(walks, 0.9).expand(10), walks, quantile=0.9), at_least=-1e-12)
+planned = best_plan_solution(walks, 0.9)
+claim(
+    "among ten walks the plan for q = 0.9 lies between the two longest (minutes)",
+    planned,
+    at_least=11,
+    at_most=15,
+)
+everyone = torch.full((10,), 8.0, dtype=torch.float64)
+claim(
+    "and costs less than planning with the median",
+    quantile_loss(planned.expand(10), walks, quantile=0.9)
+    - quantile_loss(everyone, walks, quantile=0.9),
+    at_most=-0.1,
+)
 verdict
 
 # %% [markdown]
@@ -305,8 +401,16 @@ simplex_explorer
 # %%
 sure_and_wrong = torch.tensor([[-6.0, 6.0, 0.0]], dtype=torch.float64)
 first_class = torch.tensor([0])
-claim("cross-entropy pulls hard on a sure mistake", find("comp_sum_loss").slope(sure_and_wrong, first_class, tau=1.0).norm(), at_least=1.4)
-claim("at τ = 2 hardly at all", find("comp_sum_loss").slope(sure_and_wrong, first_class, tau=2.0).norm(), at_most=1e-4)
+claim(
+    "cross-entropy pulls hard on a sure mistake",
+    find("comp_sum_loss").slope(sure_and_wrong, first_class, tau=1.0).norm(),
+    at_least=1.4,
+)
+claim(
+    "at τ = 2 hardly at all",
+    find("comp_sum_loss").slope(sure_and_wrong, first_class, tau=2.0).norm(),
+    at_most=1e-4,
+)
 
 # %% [markdown]
 # The third explorer scrubs through a training run. This one separates benign from malignant tumours with a single linear rule, by
@@ -315,7 +419,7 @@ claim("at τ = 2 hardly at all", find("comp_sum_loss").slope(sure_and_wrong, fir
 
 # %%
 run = perceptron.run(perceptron.SCALES["tiny"], progress=False)
-training_explorer = TrainingExplorer(run)
+training_explorer = TrainingExplorer(run, panel=MARGINS_PANEL, metric="accuracy")
 training_explorer
 
 # %% [markdown]
@@ -324,7 +428,11 @@ training_explorer
 # %%
 for explorer in (margin_explorer, simplex_explorer, training_explorer):
     seen = explorer.move_every_control()
-    claim(f"{type(explorer).__name__}: moving its controls gives new pictures, each with words", len(set(seen)), at_least=4)
+    claim(
+        f"{type(explorer).__name__}: moving its controls gives new pictures, each with words",
+        len(set(seen)),
+        at_least=4,
+    )
 
 # %% [markdown]
 # ## One function, everywhere
@@ -339,38 +447,50 @@ target = torch.randint(1000, (256,), generator=generator)
 
 held = torch.autograd.grad(cross_entropy(features @ classifier.T, target), (features, classifier))
 never_held = torch.autograd.grad(
-    cross_entropy(LinearLogits(features, classifier, memory_budget=64_000), target), (features, classifier)
+    cross_entropy(LinearLogits(features, classifier, memory_budget=64_000), target),
+    (features, classifier),
 )
 for name, one, other in zip(("features", "classifier"), held, never_held, strict=True):
     claim(f"the gradient of the {name} is the same", one - other, expected=0, tolerance=1e-12)
-print("logits held:", features.shape[0] * classifier.shape[0] * 8, "bytes; in chunks of at most 64000 bytes")
+print(
+    "logits held:",
+    features.shape[0] * classifier.shape[0] * 8,
+    "bytes; in chunks of at most 64000 bytes",
+)
 print("computing on:", lossbook.device())
 
 # %% [markdown]
 # ## Notation
-# | symbol | meaning | shape, unit |
+# | symbol | meaning | unit, range |
 # |---|---|---|
 # | $V$ | number of classes | |
 # | $z$ | logits, the scores of the classes | $V$ numbers, nats |
 # | $y$ | the right class | an index |
-# | $p = \operatorname{softmax}(z)$ | predicted probabilities, $p_j = e^{z_j}/\sum_k e^{z_k}$ | $V$ numbers that add up to 1 |
-# | $L$ | $\log\sum_j e^{z_j}$, the log-sum-exp | nats |
-# | $u$ | $\log p_y = z_y - L$, the log-probability of the right class | nats, at most 0 |
+# | $p$ | probabilities by softmax: $e^{z_j}$ over the sum of all $e^{z_k}$ | $V$ numbers, sum 1 |
+# | $L$ | log-sum-exp, the logarithm of the sum of all $e^{z_j}$ | nats |
+# | $u$ | log-probability of the right class, $z_y - L$ | nats, at most 0 |
 # | $e_y$ | 1 at the right class, 0 elsewhere | $V$ numbers |
 # | $[\,\cdot\,]$ | 1 where the statement holds, 0 where not | |
 # | $\eta$ | true probability of a class, given the input | |
-# | $m$ | margin of a binary score: $m = y f(x)$ with $y = \pm 1$ | positive where the sign is right |
+# | $m$ | margin of a binary score, $y f(x)$ with $y = \pm 1$ | above 0: right |
 # | $e$ | error, prediction − target | the target's unit |
 # | $\theta$, $\gamma$ | weights of a model, step size of gradient descent | |
-# | $\ell$ | a loss, of one example; the mean over examples where a batch is meant | |
+# | $\ell$ | a loss, of one example; its mean where a batch is meant | |
 #
 # Logarithms are natural, so losses that are logarithms come in nats; one nat is 1.44 bits.
 
 # %%
 logits = torch.tensor([2.0, 1.0, 0.0], dtype=torch.float64)
 log_probability = logits[0] - torch.logsumexp(logits, 0)
-claim("u = z_y − L is the log of the softmax", log_probability, torch.softmax(logits, 0)[0].log(), tolerance=1e-15)
-claim("cross-entropy is −u", cross_entropy(logits, torch.tensor(0)), -log_probability, tolerance=1e-15)
+claim(
+    "u = z_y − L is the log of the softmax",
+    log_probability,
+    torch.softmax(logits, 0)[0].log(),
+    tolerance=1e-15,
+)
+claim(
+    "cross-entropy is −u", cross_entropy(logits, torch.tensor(0)), -log_probability, tolerance=1e-15
+)
 
 # %% [markdown]
 # ## The losses so far
@@ -383,7 +503,10 @@ HTML(loss_table())
 # Every published system that this book is to hold. A title with a link leads to its section; the others are planned.
 
 # %%
-claim("every loss that the book names can be found by that name", all(find(key).key == key for key in RECORDS))
+claim(
+    "every loss that the book names can be found by that name",
+    all(find(key).key == key for key in RECORDS),
+)
 HTML(atlas_table())
 
 # %% [markdown]

@@ -89,7 +89,7 @@ def test_a_second_backward_through_a_freed_graph_is_refused_as_torch_refuses_it(
 def test_second_derivatives_are_refused_rather_than_lost(reduction, generator):
     logits, target = problem(generator)
     loss = cross_entropy(logits, target, reduction=reduction).sum()
-    with pytest.raises(RuntimeError, match="first derivatives only.*materialize"):
+    with pytest.raises(RuntimeError, match=r"first derivatives only.*materialize"):
         torch.autograd.grad(loss, logits.features, create_graph=True)
 
 

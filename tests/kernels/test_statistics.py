@@ -29,7 +29,9 @@ def problem(names, weighted, generator):
         target = torch.softmax(torch.randn(ROWS, CLASSES, dtype=torch.float64, generator=generator), -1)
     else:
         target = torch.randint(CLASSES, (ROWS,), generator=generator)
-    return Rows(logits, target, 0.5 + torch.rand(CLASSES, dtype=torch.float64, generator=generator) if weighted else None)
+    return Rows(
+        logits, target, 0.5 + torch.rand(CLASSES, dtype=torch.float64, generator=generator) if weighted else None
+    )
 
 
 def by_hand(name, row, target, weight):
@@ -88,7 +90,9 @@ def test_the_gradient_of_each_statistic_alone_and_of_all_together_is_autograds(n
 
 @pytest.mark.parametrize("names", [BY_CLASS, BY_MASS], ids=lambda names: "+".join(names))
 def test_scores_of_minus_infinity_have_the_gradient_of_autograd_where_it_is_defined(names, generator):
-    names = tuple(name for name in names if name not in ("square_sum", "sum", "log_probability_sum"))  # −inf by definition
+    names = tuple(
+        name for name in names if name not in ("square_sum", "sum", "log_probability_sum")
+    )  # −inf by definition
     rows = problem(names, False, generator)
     rows.logits[:, -1] = -math.inf
     if NEED_SOFT_TARGET.intersection(names):

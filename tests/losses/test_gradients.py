@@ -97,5 +97,7 @@ def test_cross_entropy_of_huge_scores_is_as_accurate_as_torchs(scale, generator)
         return torch.cat([loss[:, None], torch.autograd.grad(loss.sum(), leaf)[0]], -1).double().detach()
 
     exact = run(torch.nn.functional.cross_entropy, torch.float64)
-    ours, torchs = ((run(f, torch.float32) - exact).abs().max() for f in (cross_entropy, torch.nn.functional.cross_entropy))
+    ours, torchs = (
+        (run(f, torch.float32) - exact).abs().max() for f in (cross_entropy, torch.nn.functional.cross_entropy)
+    )
     assert float(ours) <= 2 * float(torchs)

@@ -54,10 +54,10 @@ def test_comp_sum_passes_through_cross_entropy_without_a_seam(step, generator):
     logits = 2 * torch.randn(100, 5, dtype=torch.float64, generator=generator)
     target = torch.randint(5, (100,), generator=generator)
     middle = losses.cross_entropy(logits, target, reduction="none")
-    for tau in (1 - step, 1 + step):
-        found = comp_sum_loss(logits, target, tau=tau, reduction="none")
-        # The next term of the series in τ − 1 is (log p)²/2 times the step, and what is left is as small again.
-        assert bool(((found - middle).abs() <= step * middle.square() + 1e-14 * middle).all())
+    for side in (-step, step):
+        found = comp_sum_loss(logits, target, tau=1 + side, reduction="none")
+        left = (found - (middle - side * middle.square() / 2)).abs()  # of (1 − exp(−x m))/x = m − x m²/2 + x² m³/6 − …
+        assert bool((left <= step**2 * middle**3 / 5 + 1e-14 * middle).all())
 
 
 def test_the_members_of_the_family_are_comp_sum_at_their_tau(generator):
@@ -86,7 +86,9 @@ def test_with_a_weight_limit_the_loss_goes_on_as_a_straight_line_of_log_p(tau):
     limit = 8.0
     knee = -math.log(limit) / (1 - tau)
     log_p = torch.cat([torch.linspace(3 * knee, -1e-3, 400), torch.tensor([knee - 1e-9, knee + 1e-9])]).double()
-    logits = torch.stack([log_p, torch.log(-torch.expm1(log_p))], -1).requires_grad_()  # rows whose softmax is (p, 1 − p)
+    logits = torch.stack(
+        [log_p, torch.log(-torch.expm1(log_p))], -1
+    ).requires_grad_()  # rows whose softmax is (p, 1 − p)
     target = torch.zeros(len(log_p), dtype=torch.long)
     limited = comp_sum_loss(logits, target, tau=tau, max_weight=limit, reduction="none")
     free = comp_sum_loss(logits, target, tau=tau, reduction="none")
@@ -124,8 +126,19 @@ def test_the_smooth_adversarial_loss_pulls_on_both_sets_of_scores(generator):
     loss = smooth_adversarial_comp_sum_loss(clean, target, adversarial_logits=moved, reduction="sum")
     price = loss - losses.cross_entropy(clean, target, reduction="sum")
     by_clean, by_moved = torch.autograd.grad(price, leaves)
-    torch.testing.assert_close(by_clean, -by_moved, rtol=1e-12, atol=1e-14)  # only the movement between them is paid for
+    torch.testing.assert_close(
+        by_clean, -by_moved, rtol=1e-12, atol=1e-14
+    )  # only the movement between them is paid for
     assert float(by_moved.norm()) > 1
+
+
+def test_a_shift_of_the_attacked_scores_costs_nothing_even_in_single_precision(generator):
+    clean = torch.randn(6, 4, generator=generator)
+    target = torch.randint(4, (6,), generator=generator)
+    price = smooth_adversarial_comp_sum_loss(clean, target, adversarial_logits=clean + 1000) - comp_sum_loss(
+        clean, target
+    )
+    assert 0 <= float(price) < 1e-3  # scores near 1000 are 6e-5 apart
 
 
 MARGIN_FORMULAS = {
@@ -203,4 +216,3 @@ def test_the_general_robust_loss_is_continuous_at_its_special_cases(special, dty
     for alpha in near:
         found = general_robust_loss(error, zero, alpha=alpha, reduction="none")
         torch.testing.assert_close(found, at, rtol=1e-6, atol=1e-7)
-

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from cases import DTYPES, LOGITS, REDUCTIONS, draw, keywords
+from cases import DTYPES, ERROR, LOGITS, MARGIN, REDUCTIONS, draw, keywords
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,8 +35,8 @@ def torch_cross_entropy(logits, target, **options):
 def same(ours, theirs, *tensors):
     """Value and gradients by the tensors that require grad agree, with dtype and shape.
 
-    In half precision torch rounds at every step and we at the end. There ours is held to the exact result: two units in the
-    last place, or torch's own error.
+    In half precision torch rounds at every step and we at the end. There ours is held to the exact result: two units in
+    the last place, or torch's own error.
     """
 
     def run(loss, tensors):
@@ -157,12 +157,25 @@ def test_the_mean_divides_by_the_sum_of_the_weights_of_the_rows_that_count(recor
     torch.testing.assert_close(mean, each.sum() / counted.sum())
 
 
+@pytest.mark.parametrize("record", MARGIN + ERROR, ids=lambda record: record.key)
+def test_where_there_is_no_element_the_mean_is_a_differentiable_zero(record):
+    empty = torch.zeros(0, 3, requires_grad=True)
+    inputs = (empty,) if record.inputs == "margin" else (empty, empty.detach())
+    loss = record.function(*inputs, **record.defaults)
+    assert loss.detach() == 0
+    assert torch.autograd.grad(loss, empty)[0].shape == (0, 3)
+
+
 def test_where_the_weights_of_all_rows_are_zero_the_mean_is_zero():
     assert float(cross_entropy(torch.zeros(2, 3), torch.tensor([1, 1]), weight=torch.tensor([1.0, 0.0, 1.0]))) == 0
     assert float(squared_error(torch.ones(2), torch.zeros(2), weight=torch.zeros(2))) == 0
 
 
-ELEMENTWISE = {"mse_loss": (squared_error, {}), "l1_loss": (absolute_error, {}), "huber_loss": (huber_loss, {"delta": 0.7})}
+ELEMENTWISE = {
+    "mse_loss": (squared_error, {}),
+    "l1_loss": (absolute_error, {}),
+    "huber_loss": (huber_loss, {"delta": 0.7}),
+}
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
@@ -186,7 +199,10 @@ def squared_hinge_by_torch(margin, **options):
 
 MARGINS = {
     "soft_margin_loss": (logistic_loss, lambda m, **options: F.soft_margin_loss(m, torch.ones_like(m), **options)),
-    "hinge_embedding_loss": (hinge_loss, lambda m, **options: F.hinge_embedding_loss(m, -torch.ones_like(m), **options)),
+    "hinge_embedding_loss": (
+        hinge_loss,
+        lambda m, **options: F.hinge_embedding_loss(m, -torch.ones_like(m), **options),
+    ),
     "multi_margin_loss": (squared_hinge_loss, squared_hinge_by_torch),
 }
 
@@ -205,7 +221,9 @@ def test_margin_losses_are_torchs(name, dtype, reduction, generator):
 def test_the_logistic_loss_is_binary_cross_entropy_with_logits(dtype, reduction, generator):
     score = (5 * torch.randn(4, 6, generator=generator)).to(dtype).requires_grad_()
     label = torch.randint(2, (4, 6), generator=generator).to(dtype)
-    weight = torch.rand(4, 6, generator=generator).to(dtype) if reduction != "mean" else None  # torch's mean forgets them
+    weight = (
+        torch.rand(4, 6, generator=generator).to(dtype) if reduction != "mean" else None
+    )  # torch's mean forgets them
     same(
         lambda z, y, w: logistic_loss((2 * y - 1) * z, weight=w, reduction=reduction),
         lambda z, y, w: F.binary_cross_entropy_with_logits(z, y, weight=w, reduction=reduction),

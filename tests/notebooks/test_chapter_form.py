@@ -103,7 +103,9 @@ def test_every_explorer_is_moved(path):
 
 
 def test_every_exercise_has_a_check_and_an_executed_folded_solution(path):
-    kinds = [(cell, kind) for cell in code_cells(path) for kind in ("exercise", "check", "solution") if kind in tags(cell)]
+    kinds = [
+        (cell, kind) for cell in code_cells(path) for kind in ("exercise", "check", "solution") if kind in tags(cell)
+    ]
     assert [kind for _, kind in kinds] == ["exercise", "check", "solution"] * (len(kinds) // 3)
     assert len(kinds) // 3 == len(re.findall(r"^\*\*Exercise \d+\.", prose(path), flags=re.MULTILINE))
     for cell, kind in kinds:
