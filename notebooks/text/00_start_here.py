@@ -167,10 +167,9 @@ plot_loss(("squared_error", "absolute_error", "huber_loss"), ax=left, low=-3, hi
 plot_slope(("squared_error", "absolute_error", "huber_loss"), ax=right, low=-3, high=3)
 show(
     figure,
-    alt="Left: the squared error is a parabola, the absolute error a V, Huber's loss a "
-    "parabola that turns into straight lines at "
-    "errors of 1. Right: their slopes; a line without end, a step from −1 to 1, and a ramp "
-    "that stops at ±1.",
+    alt="Left: the squared error is a parabola, the absolute error a V, Huber's loss a parabola "
+    "that turns into straight lines at errors of 1. Right: their slopes; a line without end, a "
+    "step from −1 to 1, and a ramp that stops at ±1.",
     caption="How to read it: the right panel is the force with which one reading pulls. Only "
     "the squared error's has no limit.",
 )
@@ -253,12 +252,10 @@ plot_constants(progression, after, ax=right, label="disease progression (score),
 show(
     figure,
     alt="Two histograms of the same 442 readings. Left: the three best constants lie at "
-    f"{before['squared error']:.0f}, "
-    f"{before['absolute error']:.0f} and {list(before.values())[2]:.0f}. Right, after one "
-    "reading was multiplied by 100: the squared "
-    f"error's constant has moved to {after['squared error']:.0f}; the other two stand at "
-    f"{after['absolute error']:.0f} and "
-    f"{list(after.values())[2]:.0f}.",
+    f"{before['squared error']:.0f}, {before['absolute error']:.0f} and "
+    f"{list(before.values())[2]:.0f}. Right, after one reading was multiplied by 100: the "
+    f"squared error's constant has moved to {after['squared error']:.0f}; the other two stand "
+    f"at {after['absolute error']:.0f} and {list(after.values())[2]:.0f}.",
     caption="How to read it: each line is the best single number for its loss. One bad reading "
     "(off the picture) moved only one of them.",
 )
