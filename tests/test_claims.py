@@ -61,6 +61,7 @@ def test_a_number_that_fits_is_shown_beside_what_was_expected(value, options, li
         (0.0, {"at_most": math.nan}),
         (torch.tensor([0.0, math.nan]), {"at_most": 1}),
         (math.inf, {"expected": 0, "tolerance": 1e9}),
+        (0.1 + 1e-12, {"expected": 0.1, "tolerance": 1e-13}),
         (math.inf, {"expected": -math.inf, "tolerance": 1e9}),
     ],
 )

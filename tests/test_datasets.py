@@ -327,6 +327,7 @@ BAD = [
     (datasets.iris, {"seed": "0"}, TypeError, "seed: got '0'"),
     (datasets.moons, {"points": 0, "generator": torch.Generator()}, ValueError, "points: got 0"),
     (datasets.moons, {"points": 5, "noise": -1, "generator": torch.Generator()}, ValueError, "noise: got -1"),
+    (datasets.moons, {"points": 5, "generator": 0}, TypeError, "generator: got 0 .*expected a torch.Generator"),
     (datasets.separable_worst_case, {"points": 1}, ValueError, "points: got 1, expected an integer >= 2"),
     (datasets.separable_worst_case, {"points": True}, TypeError, "points: got True"),
     (

@@ -22,6 +22,12 @@ def moons(
         noise: standard deviation, in the unit of the radius; 0 is none.
         generator: source of angles, noise and order.
 
+    Returns:
+        Features and classes 0 or 1.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what it got and what was expected.
+
     Example:
         >>> features, labels = moons(100, noise=0.0, generator=torch.Generator().manual_seed(0))
         >>> bool(torch.allclose(features[labels == 0].norm(dim=1), torch.ones(50)))
@@ -29,6 +35,7 @@ def moons(
     """
     _check_count("points", points)
     check_number("noise", noise, at_least=0)
+    _check_generator(generator)
     labels = _balanced_labels(points, 2, generator)
     angle = math.pi * torch.rand(points, generator=generator, device=generator.device)
     upper = torch.stack([angle.cos(), angle.sin()], 1)
@@ -48,12 +55,15 @@ def separable_worst_case(points: int) -> tuple[Float[Tensor, "points 2"], Float[
     Returns:
         Features, and signs −1 or +1 in the same dtype, so that the margin is signs · (features @ θ).
 
+    Raises:
+        TypeError, ValueError: naming the argument, what it got and what was expected.
+
     Example:
         >>> features, signs = separable_worst_case(100)
         >>> bool((signs * (features @ torch.tensor([1.0, 0.0])) > 0).all())        # θ = (1, 0) separates it
         True
 
-    Reference: Tyurin 2025, arXiv 2412.08424.
+    Reference: Tyurin 2024, arXiv 2412.08424.
     """
     _check_count("points", points, least=2)
     features = torch.tensor([-0.5, -1.0]).repeat(points, 1)
@@ -76,16 +86,23 @@ def gaussian_classes(
         classes: at least 2.
         generator: source of points and order.
 
+    Returns:
+        Features and class indices.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what it got and what was expected.
+
     Example:
         >>> features, labels = gaussian_classes(3000, 10, generator=torch.Generator().manual_seed(0))
         >>> [round(float(features[labels == k, 9].mean()), 1) for k in (0, 1)]
         [-1.0, 1.0]
 
-    Reference: Zheng et al. 2023, arXiv 2302.02334, the simulation of section 5.
+    Reference: Zheng et al. 2023, arXiv 2302.02334.
     """
     _check_count("points", points)
     _check_count("dimension", dimension)
     _check_count("classes", classes, least=2)
+    _check_generator(generator)
     labels = _balanced_labels(points, classes, generator)
     means = torch.tensor([-1.0, *(2.0**k for k in range(classes - 1))], device=generator.device)
     deviation = torch.ones(dimension, device=generator.device)
@@ -108,6 +125,9 @@ def with_label_noise(
     Returns:
         The labels, and a mask that is True where they are wrong.
 
+    Raises:
+        TypeError, ValueError: naming the argument, what it got and what was expected.
+
     Example:
         >>> labels, wrong = with_label_noise(torch.zeros(10).long(), 0.4, 3, generator=torch.Generator().manual_seed(0))
         >>> int(wrong.sum()), bool(((labels != 0) == wrong).all())
@@ -117,6 +137,7 @@ def with_label_noise(
         raise bad_type("labels", labels, "class indices (int64) of shape (points,)")
     check_number("fraction", fraction, at_least=0, at_most=1)
     _check_count("classes", classes, least=2)
+    _check_generator(generator)
     order = torch.randperm(len(labels), generator=generator, device=generator.device)
     wrong = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
     wrong[order[: round(fraction * len(labels))].to(labels.device)] = True
@@ -134,3 +155,8 @@ def _check_count(argument: str, value: Any, *, least: int = 1) -> None:
         raise bad_type(argument, value, f"an integer >= {least}")
     if value < least:
         raise bad_value(argument, value, f"an integer >= {least}")
+
+
+def _check_generator(generator: Any) -> None:
+    if not isinstance(generator, torch.Generator):
+        raise bad_type("generator", generator, "a torch.Generator")

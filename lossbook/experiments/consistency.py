@@ -12,6 +12,7 @@ should be attained, and random distributions with random scores, which may not f
 import math
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -68,7 +69,7 @@ def transform(tau: float, classes: int, gap: float | np.ndarray) -> np.ndarray:
         >>> [round(float(transform(tau, 2, 0.6)), 6) for tau in (0, 0.5, 1, 1.5, 2)]
         [0.2, 0.186963, 0.192745, 0.235029, 0.3]
 
-    Reference: Mao, Mohri & Zhong 2023, arXiv 2304.07288, theorem 3.1.
+    Reference: Mao, Mohri & Zhong 2023, arXiv 2304.07288.
     """
     tau, classes = _check(tau, classes)
     b = np.asarray(gap, dtype=np.float64)
@@ -132,7 +133,7 @@ def simple_inverse(tau: float, classes: int, excess: float | np.ndarray) -> np.n
         >>> float(simple_inverse(1, 2, 0.02))          # 0.02 nats from the best cross-entropy: at most 20 % more errors
         0.2
 
-    Reference: Mao, Mohri & Zhong 2023, arXiv 2304.07288, section 3.
+    Reference: Mao, Mohri & Zhong 2023, arXiv 2304.07288.
     """
     tau, classes = _check(tau, classes)
     excess = _check_excess(excess)
@@ -231,7 +232,7 @@ def random_excess(tau: float, classes: int, points: int, generator: torch.Genera
     return eta.amax(-1) - decided, surrogate
 
 
-def run(config: Config, progress: bool = True, folder: str | None = None) -> Run:
+def run(config: Config = SCALES["small"], progress: bool = True, folder: str | Path | None = None) -> Run:
     """Both checks of the bound for each τ.
 
     Args:

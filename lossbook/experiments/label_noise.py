@@ -3,6 +3,9 @@
 One small network for each exponent τ and each fraction of replaced labels. Within a seed all start from the same
 weights and see the same batches, so that nothing but the loss and the labels differs. They train as one ensemble.
 
+"paper" is Fashion-MNIST with wider networks and ten seeds, for a GPU; the paper itself trains on photographs, without
+noise.
+
 Seen over the five seeds 0 to 4 at the small scale, accuracies on 360 test images:
 
     40 % noise, τ = 1.8 above τ = 1: 5 of 5, by 0.017 to 0.103        above τ = 0: 5 of 5, by 0.070 to 0.162
@@ -14,6 +17,7 @@ Seen over the five seeds 0 to 4 at the small scale, accuracies on 360 test image
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -51,12 +55,12 @@ class Config:
 
 SCALES = {
     "tiny": Config(taus=(0.0, 1.0, 1.8), noises=(0.0, 0.4), seeds=1, epochs=6),
-    "small": Config(),
+    "small": Config(seeds=2),
     "paper": Config(data="fashion_mnist", seeds=10, hidden=256, epochs=100, learning_rate=1e-3, every=5),
 }
 
 
-def run(config: Config, progress: bool = True, folder: str | None = None) -> Run:
+def run(config: Config = SCALES["small"], progress: bool = True, folder: str | Path | None = None) -> Run:
     """Train one network for each τ, noise and seed.
 
     Args:

@@ -9,15 +9,18 @@ import dataclasses
 import json
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 import torch
 from safetensors.numpy import load_file, save_file
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from lossbook.checks import bad_value
@@ -75,17 +78,31 @@ def run_units(
     began = time.perf_counter()
     place = None if folder is None else _open(Path(folder), experiment, config)
     done: list[Unit] = []
-    for name, work in tqdm(units.items(), desc=experiment, disable=not progress, leave=False):
-        path = None if place is None else place / "units" / name.replace("/", "_")
-        unit = _read(path) if path is not None and _beside(path, ".json").exists() else None
-        if unit is None:
-            unit = work()
-            if path is not None:
-                _write(path, unit)
-        done.append(unit)
+    with _one_thread():
+        for name, work in tqdm(units.items(), desc=experiment, disable=not progress, leave=False):
+            path = None if place is None else place / "units" / quote(name, safe=" ,=")
+            unit = _read(path) if path is not None and _beside(path, ".json").exists() else None
+            if unit is None:
+                unit = work()
+                if path is not None:
+                    _write(path, unit)
+            done.append(unit)
     history = pd.concat([unit.rows for unit in done], ignore_index=True)
     snapshots = tuple(snapshot for unit in done for snapshot in unit.snapshots)
     return Run(experiment, config, history, snapshots, time.perf_counter() - began, str(device), versions())
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small networks gain nothing from several threads and lose much on a busy machine; and sums that are split over threads
+    would make a result depend on the number of cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def save(run: Run, folder: str | Path) -> None:

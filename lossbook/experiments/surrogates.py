@@ -84,7 +84,8 @@ def _train(config: Config, name: str, share: float, seed: int) -> list[Mapping[s
     pull[wrong] *= -config.stretch
     held_out = _signed(data.test_features, data.test_labels)
     weights = 0.01 * torch.randn(pull.shape[1], generator=generator)
-    loss, rows = find(name).function, []
+    loss = find(name).function
+    rows: list[Mapping[str, object]] = []
     for step in range(config.steps + 1):
         weights.requires_grad_()
         value = loss(pull @ weights)

@@ -137,6 +137,7 @@ def plot_adversarial(run: Run, ax: Any = None) -> Any:
             if k == 0:
                 ax.annotate(which, (mean, k), (0, 11), textcoords="offset points", ha="center", color=look["color"])
     ax.margins(x=0.1)
+    ax.locator_params(axis="x", nbins=5)
     ax.set_yticks(range(len(names)), names)
     ax.set(ylim=(len(names) - 0.5, -0.6), xlabel="test accuracy", title="What the attacker takes")
     return ax

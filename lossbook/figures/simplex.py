@@ -44,28 +44,16 @@ def three_class_record(loss: str | Record) -> Record:
     """
     record = find(loss)
     if record.inputs != "logits" or record.companions:
-        needs = ", ".join(record.companions)
-        got = f"{record.key}, a loss of {record.inputs}" + (f" and {needs}" if needs else "")
-        raise bad_value("loss", got, "a loss of logits and a target class alone")
+        takes = ", ".join([record.inputs, *record.companions])
+        raise bad_value("loss", record.key, f"a loss of logits and a target class alone; this one takes {takes}")
     return record
-
-
-def targets(record: Record) -> list[int]:
-    """The target classes that the loss takes at three scores."""
-    accepted = []
-    for target in range(CLASSES):
-        try:
-            record.value(torch.zeros(1, CLASSES), torch.tensor([target]))
-        except ValueError:  # such as a last score that stands for "no answer"
-            continue
-        accepted.append(target)
-    return accepted
 
 
 def simplex_plane(pixels: int = 200, arrows: int = 10) -> Plane:
     """The probability simplex: an equilateral triangle, class 0 at the left, class 1 at the right, class 2 on top."""
     from_paper = torch.linalg.inv(torch.tensor(np.c_[CORNERS, np.ones(CLASSES)]))  # (x, y, 1) -> p
-    across, up = torch.linspace(0, 1, pixels).double(), torch.linspace(0, CORNERS[2, 1], round(pixels * 0.866)).double()
+    across = torch.linspace(0, 1, pixels, dtype=torch.float64)
+    up = torch.linspace(0, CORNERS[2, 1], round(pixels * CORNERS[2, 1]), dtype=torch.float64)
     y, x = torch.meshgrid(up, across, indexing="ij")
     p = torch.stack((x, y, torch.ones_like(x)), -1) @ from_paper
 
@@ -89,7 +77,7 @@ def logit_plane(pixels: int = 180, arrows: int = 10) -> Plane:
     """The plane of logits z₀ (across) and z₁ (up), with z₂ held at 0."""
 
     def grid(count: int, reach: float) -> Tensor:
-        line = torch.linspace(-reach, reach, count).double()
+        line = torch.linspace(-reach, reach, count, dtype=torch.float64)
         up, across = torch.meshgrid(line, line, indexing="ij")
         return torch.stack((across, up, torch.zeros_like(up)), -1)
 
@@ -236,8 +224,8 @@ def plot_simplex(loss: str | Record, target: int = 0, ax: Any = None, **paramete
         ValueError: naming the argument, what it got and what was expected.
     """
     record = three_class_record(loss)
-    if isinstance(target, bool) or target not in targets(record):
-        raise bad_value("target", target, f"one of {', '.join(map(str, targets(record)))}")
+    if isinstance(target, bool) or target not in range(CLASSES):
+        raise bad_value("target", target, "one of 0, 1, 2")
     ax, plane = axes_of(ax), simplex_plane()
     limits = colour_limits(record, target, parameters)
     image, field = draw_plane(ax, plane)

@@ -139,9 +139,8 @@ def log_cosh_loss(prediction: Values, target: Values, *, weight: Weight = None, 
     """
     error = _error(prediction, target, weight, reduction)
     size = error.abs()
-    near = torch.log1p(
-        2 * torch.sinh(error.clamp(-1, 1) / 2).square()
-    )  # cosh e − 1 = 2 sinh²(e/2): no cancellation near 0
+    # Near 0 cosh e − 1 = 2 sinh²(e/2), which does not cancel.
+    near = torch.log1p(2 * torch.sinh(error.clamp(-1, 1) / 2).square())
     far = size + softplus(-2 * size, threshold=50) - math.log(2)
     return reduce(torch.where(size < 1, near, far), weight, reduction)
 

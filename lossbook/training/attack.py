@@ -86,7 +86,7 @@ def margin_attack(
         >>> float((moved - x).diff().abs())         # the margin of x moves by twice the radius, one way or the other
         1.0
 
-    Reference: Mao, Mohri & Zhong 2023, arXiv 2304.07288, section 5.
+    Reference: Mao, Mohri & Zhong 2023, arXiv 2304.07288.
     """
     with torch.no_grad():
         clean = model(inputs)

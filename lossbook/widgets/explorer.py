@@ -12,7 +12,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from lossbook.checks import bad_type, bad_value, check_choice
-from lossbook.figures.html import figure_html
+from lossbook.figures.html import figure_html, smaller
 from lossbook.widgets.canvas import Canvas
 from lossbook.widgets.controls import Control
 from lossbook.widgets.frozen import Frame, frozen_html, page_html
@@ -208,7 +208,8 @@ class Explorer(widgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The widget, and beside it the picture with its words for a reader without a kernel."""
         bundle = super()._repr_mimebundle_(**kwargs) or {}
-        return bundle | {"text/plain": f"{type(self).__name__}: {self.alt}", "text/html": self._picture.value}
+        still = figure_html(smaller(self._frame.picture), self._frame.alt, self._frame.caption, self._width)
+        return bundle | {"text/plain": f"{type(self).__name__}: {self.alt}", "text/html": still}
 
     def _checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
         for name in values:

@@ -2,14 +2,11 @@
 
 import base64
 import html
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from PIL import Image
-
-from lossbook.figures.html import caption_html, figure_html
+from lossbook.figures.html import caption_html, figure_html, smaller
 
 
 class Frame(NamedTuple):
@@ -71,20 +68,13 @@ def frozen_html(frames: Sequence[Frame], values: Mapping[str, Sequence[str]], st
         ],
     }
     as_json = json.dumps(data).replace("<", "\\u003c")  # nothing in it can end the script element
-    shown = figure_html(*frames[first], width, live=True)
+    here = frames[first]
+    shown = figure_html(smaller(here.picture), here.alt, here.caption, width, live=True)
     markup = (
         f'<div class="lossbook-frozen" style="color-scheme: light dark">{sliders}{shown}'
         f'<script type="application/json">{as_json}</script><script>{SCRIPT}</script></div>'
     )
     return markup.encode("ascii", "xmlcharrefreplace").decode("ascii")  # reads the same under any encoding of the page
-
-
-def smaller(picture: bytes) -> bytes:
-    """A PNG in 256 colours, a third of the size."""
-    out = io.BytesIO()
-    image = Image.open(io.BytesIO(picture))
-    image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, "png", compress_level=9)
-    return out.getvalue()
 
 
 def _slider(label: str, words: Sequence[str], at: int) -> str:

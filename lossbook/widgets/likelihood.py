@@ -38,8 +38,8 @@ class LikelihoodExplorer(Explorer):
     """What each observation costs at one parameter, and the mean cost swept over all parameters.
 
     Args:
-        ones, zeros: how often each outcome of the coin was seen; by default the 357 benign and 212 malignant tumours of the
-            Wisconsin data.
+        ones, zeros: how often each outcome of the coin was seen; by default the 357 benign and 212 malignant tumours of
+            the Wisconsin data.
         outcomes: what the two are called.
         readings: numbers for the Gaussian and the Laplace model, between 0 and 10.
 
@@ -139,8 +139,12 @@ class LikelihoodExplorer(Explorer):
         best, lowest = self._lowest(family)
         symbol = "p" if coin else "c"
         alt = (
-            f"{family} model at {symbol} = {here:.2f}. Left: the observations cost {', '.join(f'{c:.2f}' for c in costs.tolist())} nats. "
+            f"{family} model at {symbol} = {here:.2f}. "
+            f"Left: the observations cost {', '.join(f'{cost:.2f}' for cost in costs.tolist())} nats. "
             f"Right: their mean is {mean:.3f} nats; the sweep is lowest, {lowest:.3f} nats, at {symbol} = {best:.2f}."
         )
-        caption = f"{symbol} = {here:.2f} costs {mean:.3f} nats an observation, {mean - lowest:.3f} above the lowest point at {symbol} = {best:.2f}."
+        caption = (
+            f"{symbol} = {here:.2f} costs {mean:.3f} nats an observation, "
+            f"{mean - lowest:.3f} above the lowest point at {symbol} = {best:.2f}."
+        )
         return alt, caption

@@ -76,7 +76,7 @@ class MarginExplorer(Explorer):
     Example:
         >>> explorer = MarginExplorer(("squared_error", "absolute_error"))
         >>> explorer.set(x=3.0)
-        >>> explorer.alt[-94:]
+        >>> explorer.alt[-92:]
         'Squared error: value 9, slope 6, curvature 2; Absolute error: value 3, slope 1, curvature 0.'
     """
 

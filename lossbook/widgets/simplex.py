@@ -49,14 +49,13 @@ class SimplexExplorer(Explorer):
     def __init__(self, loss: str | Record = "comp_sum_loss", *, presets: Mapping[str, Preset] | None = None):
         self._record = record = planes.three_class_record(loss)
         self._planes = (planes.simplex_plane(), planes.logit_plane())
-        targets = planes.targets(record)
-        self._limits = planes.colour_limits(record, targets[0], record.defaults)
-        self._longest = [planes.longest(record, plane, targets[0], record.defaults) for plane in self._planes]
+        self._limits = planes.colour_limits(record, 0, record.defaults)
+        self._longest = [planes.longest(record, plane, 0, record.defaults) for plane in self._planes]
         self._mapped: tuple[Any, ...] = ()
         self._build()
         reach = planes.REACH
         controls: dict[str, Control] = {
-            "target": choice("right class", [(f"class {k}", k) for k in targets], targets[0]),
+            "target": choice("right class", [(f"class {k}", k) for k in range(planes.CLASSES)], 0),
             "z_0": slider("z₀", 1.0, -reach, reach, 0.1, "logit of class 0"),
             "z_1": slider("z₁", 2.0, -reach, reach, 0.1, "logit of class 1"),
         }

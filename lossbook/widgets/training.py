@@ -19,6 +19,7 @@ Update = Callable[[Any, Snapshot], str]  # artists, snapshot -> what they show n
 
 COLUMNS = ("setting", "seed", "step")
 DECADES = 1000.0  # a metric that spans this factor is drawn on a logarithmic axis
+CROWDED = 0.2  # and so are steps, where half of those kept lie below this share of the last
 
 
 class TrainingExplorer(Explorer):
@@ -61,23 +62,25 @@ class TrainingExplorer(Explorer):
             raise bad_value("run", missing, "rows of the history for every setting that has snapshots")
         settings, steps = list(self._snapshots), sorted({snapshot.step for snapshot in run.snapshots})
         self._laid_out: tuple[str, str] | None = None
-        self._build(start, run, steps[0])
+        self._build(start, run, steps)
         controls = {
             "setting": choice("setting", settings, settings[0]),
             "metric": choice("metric", metrics, metrics[0] if metric is None else metric),
             "step": stops("step", steps, steps[0]),
         }
-        super().__init__(self._figure, controls, _built_in(settings, steps) if presets is None else presets)
+        super().__init__(self._figure, controls, _built_in(steps) if presets is None else presets)
 
     @styled
-    def _build(self, start: Start, run: Run, step: int) -> None:
+    def _build(self, start: Start, run: Run, steps: list[int]) -> None:
         self._figure, (self._left, self._right) = new_figure(2, width=10.0, height=3.9)
         before = set(self._right.get_children())
         self._artists = start(self._right, run)
         for artist in self._right.get_children():
             if artist not in before and artist is not self._right.get_legend():
                 artist.set_animated(True)
-        self._cursor = self._left.axvline(step, color=INK, linewidth=1.2, animated=True)
+        if np.median(steps) < CROWDED * steps[-1]:
+            self._left.set_xscale("symlog", linthresh=min(step for step in steps if step > 0))
+        self._cursor = self._left.axvline(steps[0], color=INK, linewidth=1.2, animated=True)
         look: dict[str, Any] = {"color": INK, "markeredgecolor": "white", "markersize": 9}
         (self._mark,) = self._left.plot([], [], "o", animated=True, **look)
 
@@ -135,17 +138,15 @@ class TrainingExplorer(Explorer):
         return value, f"{metric} {in_words(value)}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
 
 
-def _built_in(settings: list[str], steps: list[int]) -> dict[str, Preset]:
-    halves = {
-        f"{setting}, half-way": Preset(
-            f"Half-way through {setting}. Switch the setting and compare the right panels at the same step.",
-            {"setting": setting, "step": steps[len(steps) // 2]},
-        )
-        for setting in settings
+def _built_in(steps: list[int]) -> dict[str, Preset]:
+    """Start, middle and end; where a run kept too few steps, the start before the end before the middle."""
+    looks = {
+        "half-way": ("Half-way. Switch the setting and compare the right panels at the same step.", len(steps) // 2),
+        "the end": ("The last step. Go back and find where the right panel stopped changing.", len(steps) - 1),
+        "the start": ("The first step kept. Walk the step slider to the right with the arrow keys.", 0),
     }
-    start = Preset("The first step kept. Walk the step slider to the right with the arrow keys.", {"step": steps[0]})
-    end = Preset("The last step. Go back and find where the right panel stopped changing.", {"step": steps[-1]})
-    return {"the start": start} | (halves if len(steps) > 2 else {}) | ({"the end": end} if len(steps) > 1 else {})
+    found = {steps[at]: (name, Preset(look, {"step": steps[at]})) for name, (look, at) in looks.items()}
+    return dict(found[step] for step in sorted(found))
 
 
 def _metrics(run: Any) -> list[str]:

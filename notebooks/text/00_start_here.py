@@ -36,10 +36,9 @@
 # the other chapters are in [the atlas](#The-atlas), further down.
 
 # %%
+import lossbook
 import torch
 from IPython.display import HTML
-
-import lossbook
 from lossbook import LinearLogits, check_gradient, claim, datasets
 from lossbook.catalog import RECORDS, find
 from lossbook.catalog.table import atlas_table, loss_table

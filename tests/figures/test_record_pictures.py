@@ -1,15 +1,17 @@
 """Pictures of records draw what the records say, and every picture comes with words."""
 
+import io
 import re
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lossbook.catalog import RECORDS, find
 from lossbook.figures import figure_html, new_figure, plot_curvature, plot_loss, plot_simplex, plot_slope, show
-from lossbook.figures.html import in_words
+from lossbook.figures.html import in_words, png, smaller
 from lossbook.figures.records import curves
 from lossbook.figures.simplex import COLOURS, colour_limits, colours_of
 
@@ -19,6 +21,10 @@ ONE_ARGUMENT = [key for key, record in RECORDS.items() if record.inputs != "logi
 def drawn(ax):
     """Label -> (points, values) of the lines that a legend names."""
     return {line.get_label(): line.get_data() for line in ax.get_lines() if not line.get_label().startswith("_")}
+
+
+def words_of(ax):
+    return {text.get_text() for text in ax.figure.findobj(matplotlib.text.Text)}
 
 
 def test_the_line_of_a_loss_is_its_records_value_at_the_parameters_given():
@@ -35,10 +41,10 @@ def test_each_loss_takes_the_parameters_that_it_has():
 
 @pytest.mark.parametrize("key", ONE_ARGUMENT)
 def test_curvature_is_the_slope_of_the_slope_away_from_corners(key):
-    points = torch.linspace(-3.9, 3.9, 40, dtype=torch.float64) + 0.017  # no corner of a default within 1e-5 of these
+    points = torch.linspace(-3.9, 3.9, 40, dtype=torch.float64) + 0.017  # 1e-5 or more from every corner
     small = 1e-5
     low, high = (curves(find(key), points + sign * small).slope for sign in (-1, 1))
-    # Third derivatives up to about 500 (exp, tangent) times 1e-10, and rounding of slopes up to 55 in float64 over 1e-5.
+    # Third derivatives of the slopes, below 500, times 1e-10; and rounding of slopes up to 55 in float64, over 1e-5.
     assert np.allclose((high - low) / (2 * small), curves(find(key), points).curvature, rtol=1e-6, atol=1e-7)
 
 
@@ -99,12 +105,9 @@ def test_the_simplex_is_coloured_by_the_loss_with_ends_that_ignore_its_highest_f
 
 
 def test_the_simplex_tells_title_unit_and_corners():
-    ax = plot_simplex("cross_entropy", 2)
-    words = {text.get_text() for text in ax.figure.findobj(matplotlib.text.Text)}
+    words = words_of(plot_simplex("cross_entropy", 2))
     assert {"class 0", "class 1", "class 2", "Cross-entropy, right class 2", "loss (nats)"} <= words
-    assert "loss" in {
-        text.get_text() for text in plot_simplex("mean_absolute_error_loss").figure.findobj(matplotlib.text.Text)
-    }
+    assert "loss" in words_of(plot_simplex("mean_absolute_error_loss"))
 
 
 @pytest.mark.parametrize("target", [3, -1, "0", True])
@@ -131,18 +134,25 @@ def test_a_picture_is_a_figure_with_alt_text_and_a_caption():
 
 @pytest.mark.parametrize("alt", ["", "  ", None, 3])
 def test_a_picture_without_words_is_refused(alt):
-    with pytest.raises(TypeError, match="alt: got .*, expected words that say what the picture shows"):
+    with pytest.raises(TypeError, match=r"alt: got .*, expected words that say what the picture shows"):
         show(new_figure()[0], alt=alt)
 
 
+def test_a_kept_picture_is_smaller_and_no_colour_of_it_is_far_from_its_own():
+    figure, axes = new_figure(2)
+    plot_simplex("cross_entropy", 0, axes[0])
+    plot_loss("hinge_loss", axes[1])
+    out = io.BytesIO()
+    figure.savefig(out, format="png")
+    full, kept = (
+        np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in (out.getvalue(), smaller(out.getvalue()))
+    )
+    assert len(smaller(out.getvalue())) < len(out.getvalue()) / 1.5
+    assert np.abs(full.astype(int) - kept).max() <= 16
+    assert png(figure)[:4] == b"\x89PNG"
+
+
 def test_numbers_in_words_have_three_digits_and_no_negative_zero():
-    numbers = (-0.0, -1e-12, 1234.5, -2.0, float("inf"), float("-inf"), float("nan"))
-    assert [in_words(number) for number in numbers] == [
-        "0",
-        "−1e−12",
-        "1.23e+03",
-        "−2",
-        "infinite",
-        "minus infinite",
-        "undefined",
-    ]
+    numbers = (-0.0, -1e-12, 1234.5, -2.0, float("inf"), float("-inf"))
+    words = ["0", "−1e−12", "1.23e+03", "−2", "infinite", "minus infinite"]
+    assert [in_words(number) for number in numbers] == words

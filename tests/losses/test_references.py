@@ -103,6 +103,12 @@ def test_with_a_weight_limit_the_loss_goes_on_as_a_straight_line_of_log_p(tau):
     assert float((limited[-2] - limited[-1]).detach()) < 1e-7
 
 
+def test_a_weight_limit_beyond_the_largest_number_is_none():
+    logits, target = torch.tensor([[0.0, 1.0], [0.0, 60.0]]), torch.tensor([0, 0])
+    free, limited = (comp_sum_loss(logits, target, tau=0.0, max_weight=limit) for limit in (None, 1e300))
+    assert torch.equal(free, limited)
+
+
 @pytest.mark.parametrize("tau", [0.0, 1.0, 1.5])
 @pytest.mark.parametrize(("rho", "nu"), [(1.0, 1.0), (0.5, 3.0), (2.0, 0.0)])
 def test_the_smooth_adversarial_loss_is_its_double_loop(tau, rho, nu, generator):
@@ -132,13 +138,14 @@ def test_the_smooth_adversarial_loss_pulls_on_both_sets_of_scores(generator):
     assert float(by_moved.norm()) > 1
 
 
-def test_a_shift_of_the_attacked_scores_costs_nothing_even_in_single_precision(generator):
-    clean = torch.randn(6, 4, generator=generator)
+def test_a_common_shift_of_the_attacked_scores_costs_nothing_even_in_single_precision(generator):
+    clean, moved = torch.randn(2, 6, 4, generator=generator)
     target = torch.randint(4, (6,), generator=generator)
-    price = smooth_adversarial_comp_sum_loss(clean, target, adversarial_logits=clean + 1000) - comp_sum_loss(
-        clean, target
+    near, far = (
+        smooth_adversarial_comp_sum_loss(clean, target, adversarial_logits=moved + shift, reduction="none")
+        for shift in (0, 1000)
     )
-    assert 0 <= float(price) < 1e-3  # scores near 1000 are 6e-5 apart
+    torch.testing.assert_close(far, near, rtol=1e-3, atol=0)  # scores near 1000 are 6e-5 apart
 
 
 MARGIN_FORMULAS = {

@@ -22,7 +22,7 @@ def test_the_words_give_the_records_own_value_slope_and_curvature_at_x(key):
     at = torch.tensor([-1.35], dtype=torch.float64, requires_grad=True)
     slope = record.slope(at)
     curvature = torch.autograd.grad(slope.sum(), at)[0] if slope.requires_grad else torch.zeros(1)
-    numbers = [in_words(float(number)) for number in (record.value(at.detach()), slope, curvature)]
+    numbers = [in_words(float(number)) for number in (record.value(at.detach()), slope.detach(), curvature)]
     said = f"value {numbers[0]}, slope {numbers[1]}, curvature {numbers[2]}"
     assert said in explorer.alt
     assert said in explorer.caption

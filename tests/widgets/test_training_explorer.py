@@ -78,6 +78,14 @@ def test_the_chosen_metric_comes_first_and_one_of_many_decades_gets_a_logarithmi
     assert 2 < high < 2.5  # nothing is left of the metric of a million
 
 
+def test_steps_kept_ever_more_rarely_get_a_logarithmic_axis_that_holds_zero():
+    rare = {0: 0, 1: 1, 4: 10, 8: 1000}
+    snapshots = tuple(Snapshot(s.setting, rare[s.step], s.arrays) for s in SNAPSHOTS)
+    explorer = TrainingExplorer(Run("toy", None, HISTORY.assign(step=HISTORY["step"] ** 3), snapshots))
+    assert explorer._left.get_xscale() == "symlog"
+    assert TrainingExplorer(RUN)._left.get_xscale() == "linear"
+
+
 def test_the_default_panel_draws_few_numbers_as_bars_and_many_as_shares():
     explorer = TrainingExplorer(RUN)
     explorer.set(step=8, setting="other")
