@@ -1,4 +1,4 @@
-"""The losses: plain functions, `name(logits, target, *, ...)`, `name(margin, *, ...)` or `name(prediction, target, *, ...)`.
+"""The losses: plain functions of (logits, target), of (margin), or of (prediction, target), options by keyword.
 
 Nothing here draws, trains or holds state. `lossbook.catalog` has a record of each.
 """

@@ -79,7 +79,7 @@ class TrainingExplorer(Explorer):
             if artist not in before and artist is not self._right.get_legend():
                 artist.set_animated(True)
         if np.median(steps) < CROWDED * steps[-1]:
-            self._left.set_xscale("symlog", linthresh=min(step for step in steps if step > 0))
+            self._left.set_xscale("symlog", linthresh=min(step for step in steps if step > 0), linscale=0.3)
         self._cursor = self._left.axvline(steps[0], color=INK, linewidth=1.2, animated=True)
         look: dict[str, Any] = {"color": INK, "markeredgecolor": "white", "markersize": 9}
         (self._mark,) = self._left.plot([], [], "o", animated=True, **look)
