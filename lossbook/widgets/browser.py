@@ -140,11 +140,13 @@ def chromium_page(width: int = 1280, height: int = 900) -> Iterator[Any]:
 
 def run_notebook(page: Any, lab: Lab, name: str, pictures: int, seconds: float = 60) -> None:
     """Open a notebook of the lab, run all its cells, and wait until its explorers show that many pictures."""
-    page.goto(f"{lab.url}/lab/tree/{name}?token={lab.token}")
+    alone = secrets.token_hex(4)  # a workspace of its own: no tab of an earlier notebook comes back
+    page.goto(f"{lab.url}/lab/workspaces/{alone}/tree/{name}?token={lab.token}")
     page.locator(".jp-CodeCell").first.wait_for(timeout=1000 * seconds)
     page.wait_for_function(
-        "() => { const now = window.jupyterapp.shell.currentWidget;"
-        " return now && now.sessionContext && now.sessionContext.session && now.sessionContext.session.kernel; }",
+        "name => { const now = window.jupyterapp.shell.currentWidget;"
+        " return now && now.context && now.context.path === name && now.sessionContext.session?.kernel; }",
+        arg=name,
         timeout=1000 * seconds,
     )
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
