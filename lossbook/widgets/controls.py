@@ -127,6 +127,6 @@ def _says(options: Sequence[Any]) -> Callable[[Any], str]:
 
 
 def _row(field: Any, handle: Any, meaning: str = "") -> Any:
-    shown = f'<span style="line-height: 1.3">{html.escape(meaning)}</span>'
+    shown = f'<div style="line-height: 1.3">{html.escape(meaning)}</div>'
     words = [widgets.HTML(shown, layout=widgets.Layout(flex="0 1 24em"))] if meaning else []
     return widgets.HBox([field, handle, *words], layout=widgets.Layout(width="100%", align_items="center"))
