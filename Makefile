@@ -55,5 +55,5 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 	@touch $@
 
 notebooks/%.ipynb: notebooks/text/%.py $(PACKAGE)
-	$(RUN) nbconvert --to notebook --inplace --execute --ExecutePreprocessor.record_timing=False --log-level=WARN $@
+	$(RUN) nbconvert --to notebook --inplace --execute --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False --log-level=WARN $@
 	@touch $@

@@ -41,7 +41,8 @@ def check_pull(pull: Callable[[torch.Tensor, float], Any]) -> Verdict:
             return not_yet(f"Right for delta = 1; at delta = {delta:g} the line begins at {delta:g}. Use the argument.")
         worst = int((found - wanted).abs().argmax())
         return not_yet(
-            f"At e = {error[worst]:g} with delta = {delta:g} yours is {found[worst]:g}: is that inside or outside of delta?"
+            f"At e = {error[worst]:g} with delta = {delta:g} yours is {found[worst]:g}: "
+            "is that inside or outside of delta?"
         )
     return right("Held within ±delta: however far a reading lies, it pulls no harder than one at delta.")
 

@@ -38,7 +38,7 @@ def check_negative_log_likelihood(function: Callable[[float, int, int], Any]) ->
         if close(found, wanted / trials):
             return not_yet(
                 at
-                + "That is the mean over tosses; the likelihood of the whole record is a product, so its logarithm is a sum."
+                + "That is the mean over tosses; the likelihood of the record is a product, so its logarithm is a sum."
             )
         if close(found, wanted / math.log(2)) or close(found, wanted / math.log(10)):
             return not_yet(at + "Right in another unit: nats are natural logarithms, `math.log`.")
@@ -86,7 +86,8 @@ def check_best_score(function: Callable[[torch.Tensor], Any]) -> Verdict:
         )
     if not found.any():
         return not_yet(
-            "A score of 0 says heads or tails for every η. Set the derivative of η e^(−s) + (1 − η) e^s to 0 and solve for s."
+            "A score of 0 says heads or tails for every η. "
+            "Set the derivative of η e^(−s) + (1 − η) e^s to 0 and solve for s."
         )
     if close(found, odds):
         return not_yet(
@@ -103,7 +104,7 @@ def check_best_score(function: Callable[[torch.Tensor], Any]) -> Verdict:
 
 @judged
 def check_best_probabilities(function: Callable[[torch.Tensor, float], Any]) -> Verdict:
-    """Exercise 01.4: the softmax that minimises the expected comp-sum loss when the classes have probabilities η, τ < 2."""
+    """Exercise 01.4: the softmax of least expected comp-sum loss when the classes have probabilities η, τ < 2."""
     eta = torch.tensor([0.6, 0.3, 0.1], dtype=DOUBLE)
     for tau in (1.0, 0.0, 1.5):
         found = ask(function, eta, tau)
@@ -113,21 +114,23 @@ def check_best_probabilities(function: Callable[[torch.Tensor, float], Any]) -> 
             continue
         if found.shape != eta.shape:
             return not_yet(
-                f"One probability per class was asked for, shape {tuple(eta.shape)}; yours has shape {tuple(found.shape)}."
+                f"One probability per class was asked for, shape {tuple(eta.shape)}; yours: {tuple(found.shape)}."
             )
         if close(found, powered):
             return not_yet(
-                f"The powers are right, but at τ = {tau:g} they add up to {float(found.sum()):.3g}: divide by their sum."
+                f"The powers are right, but at τ = {tau:g} they add up to {found.sum():.3g}: divide by their sum."
             )
         if close(found, eta):
             return not_yet(
-                f"That is η itself, right for cross-entropy. At τ = {tau:g} the best softmax is {'flatter' if tau < 1 else 'sharper'}."
+                "That is η itself, right for cross-entropy. "
+                f"At τ = {tau:g} the best softmax is {'flatter' if tau < 1 else 'sharper'}."
             )
         inverse = eta ** (2 - tau)
         if close(found, inverse / inverse.sum()):
             return not_yet(f"The exponent is upside down: at τ = {tau:g} solve η_k p_k^(τ−2) = constant for p_k.")
         return not_yet(
-            f"At τ = {tau:g} yours is {[round(x, 3) for x in found.tolist()]}. Minimise Σ η_k p_k^(τ−1)/(1−τ) under Σ p_k = 1: "
+            f"At τ = {tau:g} yours is {[round(x, 3) for x in found.tolist()]}. "
+            "Minimise Σ η_k p_k^(τ−1)/(1−τ) under Σ p_k = 1: "
             "each derivative equals one multiplier."
         )
     return right(
@@ -163,7 +166,8 @@ def check_normalized_step(function: Callable[[torch.Tensor, torch.Tensor, torch.
         if close(found, theta + (share @ pull) / share.sum()):
             return not_yet("Right for a step size of 1; multiply by `step_size`.")
         return not_yet(
-            f"From theta = {theta.tolist()} yours goes to {[round(x, 3) for x in found.tolist()]}. Compute m_i, then σ(−m_i), then the weighted mean of y_i a_i."
+            f"From theta = {theta.tolist()} yours goes to {[round(x, 3) for x in found.tolist()]}. "
+            "Compute m_i, then σ(−m_i), then the weighted mean of y_i a_i."
         )
     return right(
         "A convex combination of the y_i a_i: the step is never longer than step_size times the longest of them."
@@ -210,7 +214,7 @@ def check_linear_form(function: Callable[..., Any]) -> Verdict:
 
 @judged
 def check_abstains(function: Callable[[int, float], Any]) -> Verdict:
-    """Exercise 01.7: `abstains(classes, cost)`: is abstaining the best constant action when all classes are equally frequent?"""
+    """Exercise 01.7: `abstains(classes, cost)`: is abstaining the best constant act among equally frequent classes?"""
     for classes, cost in ((10, 4.0), (2, 4.0), (2, 0.5), (10, 0.1), (4, 0.3), (5, 0.26), (3, 1.0)):
         found = ask(function, classes, cost)
         value = (1 + cost) / classes - cost
@@ -218,7 +222,8 @@ def check_abstains(function: Callable[[int, float], Any]) -> Verdict:
             return not_yet("One answer, True or False, was asked for.")
         if bool(found) != (value < 0):
             return not_yet(
-                f"With {classes} classes and a cost of {cost:g}, guessing earns {value:.3g} on average, and abstaining 0; "
+                f"With {classes} classes and a cost of {cost:g}, guessing earns {value:.3g} on average, "
+                "and abstaining 0; "
                 f"you say that the agent {'abstains' if bool(found) else 'guesses'}."
             )
     return right(

@@ -37,7 +37,7 @@ class Attempt(Exception):
 
 
 def ask(function: Callable[..., Any], *inputs: Any) -> Tensor:
-    """What the learner's function gives for these inputs, as a float64 tensor, or an `Attempt` that says what is wrong."""
+    """What the learner's function gives for these inputs, in float64, or an `Attempt` that says what is wrong."""
     if not callable(function):
         raise Attempt(f"I expected a function and got {type(function).__name__}: pass its name, without calling it.")
     shown = ", ".join(

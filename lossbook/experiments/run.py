@@ -1,8 +1,8 @@
 """What every experiment returns, and how it survives an interruption.
 
-An experiment is a frozen config and a function `run(config, progress=True, folder=None) -> Run`. It splits its work into
-named units (a seed, a setting). With a folder, each finished unit is written at once, and a later call with the same config
-goes on where the last one stopped.
+An experiment is a frozen config and a function `run(config, progress=True, folder=None) -> Run`. It splits its work
+into named units (a seed, a setting). With a folder, each finished unit is written at once, and a later call with the
+same config goes on where the last one stopped.
 """
 
 import dataclasses
@@ -45,7 +45,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished experiment: its config, a tidy history (a row per setting, seed and step), snapshots, and where it ran."""
+    """A finished experiment: its config, a tidy history (a row per setting, seed and step), snapshots, where it ran."""
 
     experiment: str
     config: Any
@@ -70,7 +70,7 @@ def run_units(
     folder: str | Path | None = None,
     device: torch.device | str = "cpu",
 ) -> Run:
-    """Do the units of an experiment in order, with a progress bar; with a folder, keep each and skip those already there.
+    """Do the units of an experiment in order, with a progress bar; with a folder, keep each and skip those there.
 
     Raises:
         ValueError: the folder holds units of another config.
@@ -94,8 +94,10 @@ def run_units(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Small networks gain nothing from several threads and lose much on a busy machine; and sums that are split over threads
-    would make a result depend on the number of cores."""
+    """Inside it, one thread: small networks gain nothing from more and lose much on a busy machine.
+
+    And sums that are split over threads would make a result depend on the number of cores.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

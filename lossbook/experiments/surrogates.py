@@ -1,7 +1,7 @@
 """Seven binary losses train the same linear classifier, on clean data and on data with gross errors.
 
-Wisconsin breast cancer, standardised, a bias column. The gross errors are training points whose label is turned round and
-whose features are stretched, so that they lie far out on the wrong side. Gradient descent on the full batch.
+Wisconsin breast cancer, standardised, a bias column. The gross errors are training points whose label is turned round
+and whose features are stretched, so that they lie far out on the wrong side. Gradient descent on the full batch.
 """
 
 from collections.abc import Mapping
@@ -54,8 +54,8 @@ def run(config: Config, progress: bool = True, folder: str | Path | None = None)
     """Train each loss on each share of gross errors, for each seed.
 
     Returns:
-        A run whose history has the columns setting, seed, step, loss, gross_errors, train_loss (on the points as trained
-        on) and test_accuracy (on clean points).
+        A run whose history has the columns setting, seed, step, loss, gross_errors, train_loss (on the points as
+        trained on) and test_accuracy (on clean points).
 
     Raises:
         ValueError: a loss that is not a margin loss, or a share outside of [0, 1).

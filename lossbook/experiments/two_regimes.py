@@ -58,7 +58,7 @@ class Config:
 
 SCALES = {
     "tiny": Config(dimensions=(10, 40), features=("whitened 20",), labels_per_class=(3, 30), seeds=1),
-    "small": Config(),
+    "small": Config(seeds=2),
     "paper": Config(
         dimensions=(20, 50, 100, 200, 400, 800),
         classes=(2, 3),

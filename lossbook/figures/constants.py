@@ -14,7 +14,8 @@ def plot_constants(
 ) -> Any:
     """The readings as a histogram, and a vertical line for each constant.
 
-    How to read it: where a line stands, that constant stands for all readings; lines that part show losses that disagree.
+    How to read it: where a line stands, that constant stands for all readings; lines that
+    part show losses that disagree.
 
     Args:
         values: the readings.

@@ -11,8 +11,8 @@ from lossbook.figures.style import DASHES, PALETTE, axes_of, styled
 def plot_surrogates(run: Run, ax: Any = None, *, gross_errors: float = 0.0) -> Any:
     """Accuracy on clean held-out points against gradient steps, a line per loss, the spread over seeds shaded.
 
-    How to read it: a flat line is a loss that gradient descent cannot see; lines that part when gross errors come in show
-    which losses listen to the loudest points.
+    How to read it: a flat line is a loss that gradient descent cannot see; lines that part when gross errors come in
+    show which losses listen to the loudest points.
 
     Args:
         run: of `lossbook.experiments.surrogates`.

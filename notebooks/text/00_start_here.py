@@ -323,7 +323,7 @@ exercises.check_pull(pull)
 # between $-\delta$ and $\delta$.
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def pull_solution(error, delta):
     """The slope of the Huber loss at each error."""
     return error.clamp(-delta, delta)
@@ -353,7 +353,7 @@ exercises.check_best_constant(best_plan)
 # $q \cdot (\text{share above}) = (1-q) \cdot (\text{share below})$, so when the share $q$ lies below.
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def best_plan_solution(data, q):
     """The constant with the smallest mean quantile loss."""
     return torch.quantile(data, q)

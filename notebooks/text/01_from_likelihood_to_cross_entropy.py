@@ -269,7 +269,7 @@ exercises.check_negative_log_likelihood(coin_loss)
 # *Solution.* Each success has probability $p$, each failure $1 - p$; the logarithm turns the product into a sum.
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def coin_loss_solution(p, successes, trials):
     """−log of the probability of this record."""
     return -successes * math.log(p) - (trials - successes) * math.log(1 - p)
@@ -356,7 +356,7 @@ target = torch.tensor([0, 1])
 
 
 def expected_minus_observed(logits, target):
-    """p − e_y, row by row."""
+    """Expected minus observed, p − e_y, row by row."""
     return torch.softmax(logits, 1) - torch.nn.functional.one_hot(target, 3)
 
 
@@ -542,7 +542,7 @@ exercises.check_poisson_pull(poisson_pull)
 # *Solution.* $-\log p = -\theta y + e^\theta + \log y!$; its slope is $e^\theta - y$: expected minus observed.
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def poisson_pull_solution(theta, count):
     """The derivative of −log p(count) by theta."""
     return theta.exp() - count
@@ -614,17 +614,14 @@ for eta in (0.2, 0.6, 0.9):
         tolerance=5e-4,
     )
 surrogates_of_the_book = [
-    record
-    for record in map(
-        find,
-        (
-            "logistic_loss",
-            "hinge_loss",
-            "squared_hinge_loss",
-            "exponential_loss",
-            "savage_loss",
-            "tangent_loss",
-        ),
+    find(name)
+    for name in (
+        "logistic_loss",
+        "hinge_loss",
+        "squared_hinge_loss",
+        "exponential_loss",
+        "savage_loss",
+        "tangent_loss",
     )
 ]
 claim(
@@ -811,7 +808,7 @@ exercises.check_best_score(exponential_best_score)
 # *Solution.* $-\eta e^{-s} + (1-\eta)e^{s} = 0$ gives $e^{2s} = \eta/(1-\eta)$: half the log-odds.
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def exponential_best_score_solution(eta):
     """The best score under the exponential loss, for each probability eta."""
     return torch.logit(eta) / 2
@@ -1168,7 +1165,7 @@ exercises.check_best_probabilities(best_probabilities)
 # multiplier, so $p_k \propto \eta_k^{1/(2-\tau)}$. The order of the classes is kept, which is all that deciding needs.
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def best_probabilities_solution(eta, tau):
     """The softmax of least expected comp-sum loss when the classes have probabilities eta."""
     powered = eta ** (1 / (2 - tau))
@@ -1441,7 +1438,7 @@ exercises.check_normalized_step(normalized_step)
 # so that nothing is divided by zero when all residuals are tiny.
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def normalized_step_solution(theta, features, labels, step_size):
     """One step of Normalized LR+GD; labels are −1 or 1."""
     pull = labels[:, None] * features
@@ -1540,7 +1537,7 @@ claim(
 # (a) Simulated Gaussian classes on which naive Bayes is right. (b) Fashion-MNIST, features from 3,000 images that are then set aside.
 #
 # #### What must hold
-# Fixed after a look at five seeds (0 to 4); the run has three of them. "Whitened" features are principal components scaled to variance
+# Fixed after a look at five seeds (0 to 4); the run has two of them. "Whitened" features are principal components scaled to variance
 # one, "plain" ones are the same components unscaled, "network" the last hidden layer of a network trained on the images set aside.
 #
 # | claim | margin seen in five | seeds |
@@ -1663,7 +1660,7 @@ exercises.check_linear_form(linear_form)
 # *Solution.* Expand $-\sum_d (x_d - \mu_{kd})^2/2\sigma_d^2$, drop what all classes share, and add $\log\pi_k$.
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def linear_form_solution(means, variance, prior):
     """(weight, bias) of naive Bayes; means (classes, features), variance (features,), prior (classes,)."""
     weight = means / variance
@@ -1949,7 +1946,7 @@ exercises.check_abstains(abstains)
 # *Solution.* A constant answer earns $(1 + m)/K - m$ on average, abstaining 0.
 
 
-# %% tags=["solution"] jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def abstains_solution(classes, cost):
     """Whether the best constant action is to abstain."""
     return (1 + cost) / classes - cost < 0

@@ -1,4 +1,4 @@
-"""Every exercise: the untouched skeleton gets a helpful no, the usual slips get the message meant for them, the answer a yes."""
+"""Every exercise: the skeleton gets a helpful no, the usual slips the message meant for them, the answer a yes."""
 
 import math
 
