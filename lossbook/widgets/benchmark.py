@@ -13,6 +13,7 @@ import pandas as pd
 from lossbook.experiments.run import Run, Snapshot
 from lossbook.widgets.browser import chromium_page, jupyter_lab, run_notebook, write_notebook
 from lossbook.widgets.explorer import Explorer
+from lossbook.widgets.likelihood import LikelihoodExplorer
 from lossbook.widgets.margin import MarginExplorer
 from lossbook.widgets.simplex import SimplexExplorer
 from lossbook.widgets.training import TrainingExplorer
@@ -52,6 +53,7 @@ EXPLORERS = {
     "errors": lambda: MarginExplorer(("squared_error", "huber_loss", "general_robust_loss")),
     "simplex": lambda: SimplexExplorer(),
     "training": lambda: TrainingExplorer(sample_run()),
+    "likelihood": lambda: LikelihoodExplorer(),
 }
 
 

@@ -63,7 +63,7 @@ class LikelihoodExplorer(Explorer):
         self._counts, self._outcomes = (ones, zeros), outcomes
         self._readings = torch.tensor(sorted(readings), dtype=torch.float64)
         self._sweeps = {
-            "Bernoulli": torch.linspace(0.01, 0.99, 197, dtype=torch.float64),
+            "Bernoulli": torch.linspace(0.01, 0.99, 981, dtype=torch.float64),
             "Gaussian": torch.linspace(0, 10, 201, dtype=torch.float64),
             "Laplace": torch.linspace(0, 10, 201, dtype=torch.float64),
         }
@@ -137,14 +137,15 @@ class LikelihoodExplorer(Explorer):
             bar.set_height(cost)
         self._mark.set_data([here], [mean])
         best, lowest = self._lowest(family)
-        symbol = "p" if coin else "c"
+        symbol, digits = ("p", 3) if coin else ("c", 2)
         alt = (
             f"{family} model at {symbol} = {here:.2f}. "
             f"Left: the observations cost {', '.join(f'{cost:.2f}' for cost in costs.tolist())} nats. "
-            f"Right: their mean is {mean:.3f} nats; the sweep is lowest, {lowest:.3f} nats, at {symbol} = {best:.2f}."
+            f"Right: their mean is {mean:.3f} nats; the sweep is lowest, {lowest:.3f} nats, "
+            f"at {symbol} = {best:.{digits}f}."
         )
         caption = (
             f"{symbol} = {here:.2f} costs {mean:.3f} nats an observation, "
-            f"{mean - lowest:.3f} above the lowest point at {symbol} = {best:.2f}."
+            f"{mean - lowest:.3f} above the lowest point at {symbol} = {best:.{digits}f}."
         )
         return alt, caption
