@@ -21,7 +21,7 @@ def device() -> torch.device:
     try:
         chosen = torch.device(wanted)
         torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:
         raise ValueError(
             f"LOSSBOOK_DEVICE: got {wanted!r}, expected a device torch can use here, such as 'cpu' or 'cuda:0'"
         ) from error

@@ -3,12 +3,12 @@
 Nothing here draws, trains or holds state. `lossbook.catalog` has a record of each.
 """
 
+from lossbook.losses._adversarial import smooth_adversarial_comp_sum_loss
 from lossbook.losses._classification import (
     comp_sum_loss,
     cross_entropy,
     generalized_cross_entropy,
     mean_absolute_error_loss,
-    smooth_adversarial_comp_sum_loss,
     sum_exponential_loss,
 )
 from lossbook.losses._margin import (
