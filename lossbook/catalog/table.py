@@ -83,11 +83,16 @@ def _facts(record: Record, base: str) -> tuple[str, ...]:
     )
     notebook = NOTEBOOKS.get(record.chapter)
     chapter = _link(f"{base}{notebook}", record.chapter) if notebook else record.chapter
-    return escape(record.family), record.origin, _tex(record.formula), parameters, chapter
+    return escape(record.family), record.origin, _wide(record.formula), parameters, chapter
 
 
 def _tex(formula: str) -> str:
     return rf"\({escape(formula)}\)"
+
+
+def _wide(formula: str) -> str:
+    # MathJax breaks a line at the width of its cell, and a cell that is still empty is narrow.
+    return f'<div style="min-width: 24em">{_tex(formula)}</div>'
 
 
 def _link(target: str, text: str) -> str:

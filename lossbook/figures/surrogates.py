@@ -9,7 +9,7 @@ from lossbook.figures.style import DASHES, PALETTE, axes_of, styled
 
 @styled
 def plot_surrogates(run: Run, ax: Any = None, *, gross_errors: float = 0.0) -> Any:
-    """Accuracy on clean held-out points against gradient steps, a line per loss, the spread over seeds shaded.
+    """Accuracy on clean held-out points against gradient steps, a line per loss, a thin one per seed.
 
     How to read it: a flat line is a loss that gradient descent cannot see; lines that part when gross errors come in
     show which losses listen to the loudest points.
@@ -22,10 +22,11 @@ def plot_surrogates(run: Run, ax: Any = None, *, gross_errors: float = 0.0) -> A
     ax = axes_of(ax)
     rows = run.history[run.history.gross_errors == gross_errors]
     for i, (name, part) in enumerate(rows.groupby("loss", sort=False)):
-        by_step = part.groupby("step").test_accuracy
-        mean, low, high = by_step.mean(), by_step.min(), by_step.max()
-        ax.plot(mean.index, mean, color=PALETTE[i], linestyle=DASHES[i % len(DASHES)], label=find(str(name)).title)
-        ax.fill_between(mean.index, low, high, color=PALETTE[i], alpha=0.12, linewidth=0)
+        look = {"color": PALETTE[i], "linestyle": DASHES[i % len(DASHES)]}
+        for _, seed in part.groupby("seed"):
+            ax.plot(seed.step, seed.test_accuracy, **look, linewidth=0.8, alpha=0.45)
+        mean = part.groupby("step").test_accuracy.mean()
+        ax.plot(mean.index, mean, **look, linewidth=2.6, label=find(str(name)).title)
     ax.set(xlabel="gradient steps", ylabel="accuracy on clean held-out points", ylim=(0, 1.02))
     ax.set_title("clean training data" if not gross_errors else f"{gross_errors:.0%} gross errors")
     return ax

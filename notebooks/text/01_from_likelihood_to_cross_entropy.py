@@ -743,8 +743,8 @@ show(
     "clean data: six surrogates rise above 0.9, the zero-one line is flat. Right, one training "
     "point in ten a gross error: Savage stays near 0.97, hinge and logistic near 0.9, squared "
     "hinge, tangent and exponential fall to between 0.8 and 0.6.",
-    caption="How to read it: lines are means over five seeds, bands reach from the worst seed "
-    "to the best. The flat line is not a failure of training: there is nothing to descend.",
+    caption="How to read it: thick lines are means over five seeds, thin ones the seeds. The flat "
+    "lines are not a failure of training: there is nothing to descend.",
 )
 
 # %% [markdown]
@@ -1048,12 +1048,15 @@ claim(
 figure, (left, right) = new_figure(2, height=4.2)
 plot_label_noise(noise_run, ax=left)
 plot_label_noise(noise_run, ax=right, metric="wrong_accuracy")
+seen = accuracy.groupby(["noise", "tau"]).mean() / 100
+kept = repeated.groupby(["noise", "tau"]).mean() / 100
 show(
     figure,
     alt="Left: test accuracy after training against τ from 0 to 2. On clean labels the line is "
-    "level near 0.97. With 40 per cent wrong labels it climbs from about 0.83 at τ = 0 to 0.93 "
-    "at 1.8, with 60 per cent from 0.68 to 0.88. Right: the share of wrong labels that the "
-    "network repeats falls with τ, from 0.17 to 0.07 at 60 per cent.",
+    f"level near {seen[0.0, 1.0]:.2f}. With 40 per cent wrong labels it climbs from "
+    f"{seen[0.4, 0.0]:.2f} at τ = 0 to {seen[0.4, 1.8]:.2f} at 1.8, with 60 per cent from "
+    f"{seen[0.6, 0.0]:.2f} to {seen[0.6, 1.8]:.2f}. Right: the share of wrong labels that the network "
+    f"repeats falls with τ, from {kept[0.6, 0.0]:.2f} to {kept[0.6, 1.8]:.2f} at 60 per cent.",
     caption="How to read it: to the right of 1, hard examples are heard less. Wrong labels are "
     "the hardest examples, so they are memorised less.",
 )
@@ -1185,9 +1188,9 @@ verdict
 # ## 5 Huge steps: from logistic regression to the perceptron
 # *Tyurin, AAAI 2025, arXiv 2412.08424 · origin: likelihood, for the loss; the step size is the subject*
 #
-# **Predict first.** Two classes of tumours that a line can separate. You minimise the logistic loss by gradient descent with step size
-# 1. It works. A colleague takes step size 100. The loss jumps to many times its starting value. Will the colleague's line separate the
-# tumours later than yours, or sooner?
+# **Predict first.** Two classes of tumours that a line can separate. You minimise the logistic loss by gradient descent with a step
+# size of one. It works. A colleague takes a step size of a hundred. The loss jumps to many times its starting value. Will the colleague's
+# line separate the tumours later than yours, or sooner?
 #
 # *(Sooner. The loss is a poor judge of it. Scrub through the run and watch the points cross zero.)*
 
@@ -1260,7 +1263,7 @@ for _ in range(40):
     switch = batch_perceptron_step(switch, tumours, classes)
     apart.append((theta / 1e6 - switch).abs().max())
 claim(
-    "with γ = 10⁶ gradient descent on real data *is* the batch perceptron, for 40 steps",
+    "with γ = 10⁶ gradient descent on real data is the batch perceptron, for 40 steps",
     torch.stack(apart),
     0,
     1e-12,
