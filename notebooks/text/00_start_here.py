@@ -416,6 +416,7 @@ claim(
 # %%
 run = perceptron.run(perceptron.SCALES["tiny"], progress=False)
 training_explorer = TrainingExplorer(run, panel=MARGINS_PANEL, metric="accuracy")
+training_explorer.set(setting="LR+GD, γ = 100", step=3)
 training_explorer
 
 # %% [markdown]

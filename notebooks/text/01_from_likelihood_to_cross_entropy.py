@@ -1197,6 +1197,7 @@ verdict
 # %%
 perceptron_run = perceptron.run(perceptron.SCALES["small"], progress=False)
 perceptron_explorer = TrainingExplorer(perceptron_run, panel=MARGINS_PANEL, metric="accuracy")
+perceptron_explorer.set(setting="LR+GD, γ = 100", step=3)
 perceptron_explorer
 
 # %% [markdown]
