@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lossbook.kernels.statistics import Rows, accumulation_dtype, logits_gradient_, values
+from lossbook.kernels.statistics import Rows, accumulation_dtype, log_probabilities, logits_gradient_, values
 
 RowFunction = Callable[[dict[str, Tensor], Tensor], Tensor]  # (statistics, weight of each row) -> loss of each row
 
@@ -26,20 +26,32 @@ class Linear(NamedTuple):
     class_weight: Tensor | None
     memory_budget: int  # bytes that a chunk of logits may take
 
-    def chunk(self, start: int, stop: int) -> Rows:
-        """The logits of some rows, in the accumulation dtype."""
-        logits = self.features[start:stop] @ self.weight.T
+    def chunk(self, start: int, stop: int, out: Tensor | None = None) -> Rows:
+        """The logits of some rows, in the accumulation dtype; into `out` where it is given and no cast is needed."""
+        features, dtype = self.features[start:stop], accumulation_dtype(self.features.dtype)
+        if out is None or features.dtype != dtype:
+            logits = features @ self.weight.T
+        else:
+            logits = torch.mm(features, self.weight.T, out=out[: stop - start])
         if self.bias is not None:
             logits += self.bias
         target = None if self.target is None else self.target[start:stop]
-        return Rows(logits.to(accumulation_dtype(logits.dtype)), target, self.class_weight)
+        return Rows(logits.to(dtype), target, self.class_weight)
+
+    def rows_per_chunk(self) -> int:
+        """As many as fit into the memory budget, and one at least."""
+        row_bytes = self.weight.shape[0] * accumulation_dtype(self.features.dtype).itemsize
+        return max(1, min(self.features.shape[0], self.memory_budget // max(1, row_bytes)))
 
     def spans(self) -> Iterator[tuple[int, int]]:
         """The row ranges of the chunks."""
-        rows, classes = self.features.shape[0], self.weight.shape[0]
-        row_bytes = classes * accumulation_dtype(self.features.dtype).itemsize
-        size = max(1, min(rows, self.memory_budget // max(1, row_bytes)))
+        rows, size = self.features.shape[0], self.rows_per_chunk()
         return ((start, min(start + size, rows)) for start in range(0, rows, size))
+
+    def buffer(self) -> Tensor:
+        """Room for a chunk of logits, used again for each: fresh memory costs a page fault every four kilobytes."""
+        shape = (self.rows_per_chunk(), self.weight.shape[0])
+        return self.features.new_empty(shape, dtype=accumulation_dtype(self.features.dtype))
 
 
 class _Gradients:
@@ -87,8 +99,10 @@ class _Statistics(torch.autograd.Function):
         linear = Linear(features, weight, bias, *rest)
         dtype = accumulation_dtype(features.dtype)
         out = torch.empty(len(names), features.shape[0], dtype=dtype, device=features.device)
+        logits, log_p = linear.buffer(), linear.buffer()
         for start, stop in linear.spans():
-            chunk = values(names, linear.chunk(start, stop))
+            rows = linear.chunk(start, stop, logits)
+            chunk = values(names, rows, log_probabilities(names, rows.logits, log_p[: stop - start]))
             for k, name in enumerate(names):
                 out[k, start:stop] = chunk[name]
         ctx.save_for_backward(features, weight, bias)
@@ -99,10 +113,12 @@ class _Statistics(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor):
         _check_first_order()
         linear = Linear(*ctx.saved_tensors, *ctx.rest)
-        gradients = _Gradients(linear, ctx.needs_input_grad)
+        gradients, logits, log_p = _Gradients(linear, ctx.needs_input_grad), linear.buffer(), linear.buffer()
         for start, stop in linear.spans():
             coefficients: dict[str, Tensor | None] = dict(zip(ctx.names, upstream[:, start:stop], strict=True))
-            gradients.add(start, stop, logits_gradient_(linear.chunk(start, stop), coefficients))
+            rows = linear.chunk(start, stop, logits)
+            known = log_probabilities(ctx.names, rows.logits, log_p[: stop - start])
+            gradients.add(start, stop, logits_gradient_(rows, coefficients, known))
         return *gradients.cast(), None, None
 
 
@@ -122,9 +138,11 @@ class _Total(torch.autograd.Function):
         linear = Linear(features, weight, bias, *rest)
         gradients = _Gradients(linear, ctx.needs_input_grad) if any(ctx.needs_input_grad[:3]) else None
         total = torch.zeros((), dtype=scale.dtype, device=scale.device)
+        logits, buffer = linear.buffer(), linear.buffer()
         for start, stop in linear.spans():
-            rows = linear.chunk(start, stop)
-            numbers = values(names, rows)
+            rows = linear.chunk(start, stop, logits)
+            log_p = log_probabilities(names, rows.logits, buffer[: stop - start])
+            numbers = values(names, rows, log_p)
             if gradients is None:
                 total += (row(numbers, row_weight[start:stop]) * scale[start:stop]).sum()
                 continue
@@ -137,7 +155,7 @@ class _Total(torch.autograd.Function):
                     else (None,) * len(leaves)
                 )
             total += part.detach()
-            gradients.add(start, stop, logits_gradient_(rows, dict(zip(leaves, found, strict=True))))
+            gradients.add(start, stop, logits_gradient_(rows, dict(zip(leaves, found, strict=True)), log_p))
         ctx.save_for_backward(*(gradients.cast() if gradients is not None else (None, None, None)))
         return total
 

@@ -39,13 +39,24 @@ def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def values(names: tuple[str, ...], rows: Rows) -> dict[str, Tensor]:
-    """The named statistics of each row, by plain differentiable PyTorch; each has shape (rows,)."""
-    log_p = torch.log_softmax(rows.logits, -1) if any("log_probability" in name for name in names) else rows.logits
+def log_probabilities(names: tuple[str, ...], logits: Tensor, out: Tensor | None = None) -> Tensor | None:
+    """z_j − L of each row, for the statistics that look at it; None where none of the names does."""
+    if not any("log_probability" in name for name in names):
+        return None
+    return torch.log_softmax(logits, -1) if out is None else torch.log_softmax(logits, -1, out=out)
+
+
+def values(names: tuple[str, ...], rows: Rows, log_p: Tensor | None = None) -> dict[str, Tensor]:
+    """The named statistics of each row, by plain differentiable PyTorch; each has shape (rows,).
+
+    `log_p` is what `log_probabilities` gave, where it is at hand.
+    """
+    if log_p is None:
+        log_p = log_probabilities(names, rows.logits)
     return {name: _value(name, rows, log_p) for name in names}
 
 
-def _value(name: str, rows: Rows, log_p: Tensor) -> Tensor:
+def _value(name: str, rows: Rows, log_p: Any) -> Tensor:
     logits, target, weight = rows
     match name:
         case "target":
@@ -76,55 +87,52 @@ def _soft_weight(rows: Rows) -> Tensor:
     return soft if rows.weight is None else soft * rows.weight
 
 
-def logits_gradient_(rows: Rows, coefficients: dict[str, Tensor | None]) -> Tensor:
-    """Turn the logits, in place, into Σ_k c_k ∂statistic_k/∂z_j.
+def logits_gradient_(rows: Rows, coefficients: dict[str, Tensor | None], log_p: Tensor | None = None) -> Tensor:
+    """Σ_k c_k ∂statistic_k/∂z_j, written over what it is made from: the log-probabilities or, without them, the logits.
 
-    `coefficients` holds c_k, the derivative of the loss by statistic k, shape (rows,); None counts as zero. The result
-    is the sum of a few element maps of the logits (softmax, sigmoid, z itself, 1) and of terms that touch few columns.
+    `coefficients` holds c_k, the derivative of the loss by statistic k, shape (rows,); None counts as zero. `log_p` is
+    what `log_probabilities` gave, where it is at hand. The result is the sum of a few element maps of the logits
+    (softmax, sigmoid, z itself, 1) and of terms that touch few columns.
     """
     logits, target, weight = rows
     given = {name: c for name, c in coefficients.items() if c is not None}
-    classes = logits.shape[-1]
-
-    # The factor of each element map. softmax: from the four statistics that hold L.
-    softmax: list[Tensor] = []
-    if "logsumexp" in given:
-        softmax.append(given["logsumexp"])
-    if "log_probability" in given:
-        softmax.append(-given["log_probability"])
-    if "log_probability_sum" in given:
-        mass = classes if weight is None else weight.sum()
-        softmax.append(-given["log_probability_sum"] * mass)
-    if "soft_log_probability" in given:
-        soft = _soft_weight(rows)
-        softmax.append(-given["soft_log_probability"] * soft.sum(-1))
-
-    extra: Tensor | None = None  # maps that need the logits themselves, before they are overwritten
+    factor = _softmax_factor(rows, given)
+    others = {"square_sum", "softplus_sum", "max"} & given.keys()
+    if factor is None:
+        gradient = torch.zeros_like(logits) if others else logits.zero_()
+    else:
+        log_p = torch.log_softmax(logits, -1) if log_p is None else log_p
+        gradient = log_p.exp_().mul_(factor[:, None])
     if "square_sum" in given:
-        extra = logits * (2 * given["square_sum"])[:, None]
+        gradient.addcmul_(logits, given["square_sum"][:, None], value=2)
     if "softplus_sum" in given:
-        sigmoid = torch.sigmoid(logits).mul_(given["softplus_sum"][:, None])
-        extra = sigmoid if extra is None else extra.add_(sigmoid)
+        gradient += torch.sigmoid(logits).mul_(given["softplus_sum"][:, None])
     if "max" in given:
         at_max = (logits == logits.amax(-1, keepdim=True)).to(logits.dtype)
-        at_max *= (given["max"] / at_max.sum(-1))[:, None]  # ties share, as in torch.amax
-        extra = at_max if extra is None else extra.add_(at_max)
-
-    if softmax:
-        factor = torch.stack(softmax).sum(0)[:, None]
-        gradient = logits.sub_(torch.logsumexp(logits, -1, keepdim=True)).exp_().mul_(factor)
-    else:
-        gradient = logits.zero_()
-    if extra is not None:
-        gradient += extra
+        gradient += at_max.mul_((given["max"] / at_max.sum(-1))[:, None])  # ties share, as in torch.amax
     if "sum" in given:
         gradient += given["sum"][:, None]
     if "log_probability_sum" in given:
         by_class = given["log_probability_sum"][:, None]
         gradient += by_class if weight is None else by_class * weight
     if "soft_log_probability" in given:
-        gradient.addcmul_(soft, given["soft_log_probability"][:, None])
+        gradient.addcmul_(_soft_weight(rows), given["soft_log_probability"][:, None])
     at_target = [given[name] for name in ("target", "log_probability") if name in given]
     if at_target:
         gradient.scatter_add_(-1, target[:, None], torch.stack(at_target).sum(0)[:, None])
     return gradient
+
+
+def _softmax_factor(rows: Rows, given: dict[str, Tensor]) -> Tensor | None:
+    """What p_j is multiplied by, from the four statistics that hold L; None where none of them is given."""
+    factors: list[Tensor] = []
+    if "logsumexp" in given:
+        factors.append(given["logsumexp"])
+    if "log_probability" in given:
+        factors.append(-given["log_probability"])
+    if "log_probability_sum" in given:
+        mass = rows.logits.shape[-1] if rows.weight is None else rows.weight.sum()
+        factors.append(-given["log_probability_sum"] * mass)
+    if "soft_log_probability" in given:
+        factors.append(-given["soft_log_probability"] * _soft_weight(rows).sum(-1))
+    return torch.stack(factors).sum(0) if factors else None

@@ -120,10 +120,12 @@ def test_a_statistic_without_a_coefficient_adds_nothing_to_the_gradient(generato
     assert torch.equal(logits_gradient_(rows._replace(logits=rows.logits.clone()), with_nothing), alone)
 
 
-def test_the_gradient_is_written_over_the_logits(generator):
+def test_the_gradient_is_written_over_the_log_probabilities_or_the_logits(generator):
     rows = problem(BY_CLASS, False, generator)
     coefficients = {name: torch.ones(ROWS, dtype=torch.float64) for name in BY_CLASS}
-    assert logits_gradient_(rows, coefficients).data_ptr() == rows.logits.data_ptr()
+    log_p = torch.log_softmax(rows.logits, -1)
+    assert logits_gradient_(rows, coefficients, log_p).data_ptr() == log_p.data_ptr()
+    assert logits_gradient_(rows, {"sum": coefficients["sum"]}).data_ptr() == rows.logits.data_ptr()
 
 
 def test_an_unknown_statistic_is_refused_by_the_engine_too(generator):
