@@ -410,7 +410,7 @@ claim(
 
 # %% [markdown]
 # The third explorer scrubs through a training run. This one separates benign from malignant tumours with a single linear rule, by
-# gradient descent with steps a thousand times too large for comfort. Chapter 01 tells why that works. Every experiment runs at three
+# gradient descent with steps a hundred times larger than one would dare. Chapter 01 tells why that works. Every experiment runs at three
 # scales, `tiny`, `small` and `paper`.
 
 # %%

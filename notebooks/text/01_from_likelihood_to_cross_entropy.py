@@ -583,7 +583,7 @@ margin_explorer
 # $$C_\eta(s) = \eta\,\varphi(s) + (1 - \eta)\,\varphi(-s) .$$
 #
 # The surrogate is **classification-calibrated** if the best $s$ always has the sign of $\eta - \tfrac12$: then whoever minimises the
-# surrogate also decides right. A convex $\varphi$ is calibrated exactly when it has a negative slope at 0.
+# surrogate also decides right. A convex $\varphi$ is calibrated exactly when it has, at 0, a derivative, and a negative one.
 #
 # Set $C_\eta'(s) = 0$ and the best score follows. For the logistic loss, $-\eta\,\sigma(-s) + (1-\eta)\,\sigma(s) = 0$, so
 # $s = \log\frac{\eta}{1-\eta}$, the log-odds. For the hinge it is the sign of $\eta - \tfrac12$ and nothing more: support vector machines
