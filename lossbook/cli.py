@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = command("run", _run, "Run an experiment.")
     run.add_argument("experiment", nargs="?", metavar="NAME", help="its name; --list prints them")
-    run.add_argument("--list", action="store_true", help="print the experiments")
+    run.add_argument("--list", action="store_true", help="print the names of the experiments, one a line")
     run.add_argument(
         "--scale", default="small", help="tiny (seconds), small (a minute, the default) or paper (as published)"
     )
@@ -156,9 +156,7 @@ def _run(options: argparse.Namespace) -> int:
     from lossbook.experiments.run import save
 
     if options.list:
-        about = {name: (module.__doc__ or "").partition("\n")[0] for name, module in EXPERIMENTS.items()}
-        rows = [(name, ", ".join(module.SCALES), about[name]) for name, module in EXPERIMENTS.items()]
-        _print_columns(("experiment", "scales", "about"), rows)
+        print("\n".join(EXPERIMENTS))
         return 0
     if options.experiment is None:
         raise UsageError("which experiment? --list prints them")

@@ -168,11 +168,8 @@ def test_a_request_that_cannot_be_met_says_why_and_returns_2(capsys, sketch, wor
     assert message in refused(capsys, *words)
 
 
-def test_the_experiments_are_listed_with_their_scales(capsys, sketch):
-    head, *rows = printed(capsys, "run", "--list")
-    assert head.split() == ["experiment", "scales", "about"]
-    assert [row.split()[0] for row in rows] == list(experiments.EXPERIMENTS)
-    assert " ".join(rows[-1].split()) == "sketch tiny, small A sketch of an experiment."
+def test_the_experiments_are_listed_by_name_one_a_line(capsys, sketch):
+    assert printed(capsys, "run", "--list") == list(experiments.EXPERIMENTS)
 
 
 def test_an_experiment_runs_at_its_scale(capsys, sketch):
