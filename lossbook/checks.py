@@ -97,6 +97,26 @@ def check_number(
     return number
 
 
+def check_count(argument: str, value: Any, *, least: int = 1) -> None:
+    """Refuse what is not a whole number of at least `least`.
+
+    >>> check_count("steps", 0)
+    Traceback (most recent call last):
+    ValueError: steps: got 0, expected an integer >= 1
+    """
+    expected = f"an integer >= {least}"
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise bad_type(argument, value, expected)
+    if value < least:
+        raise bad_value(argument, value, expected)
+
+
+def check_generator(generator: Any) -> None:
+    """Refuse what is not a torch.Generator."""
+    if not isinstance(generator, torch.Generator):
+        raise bad_type("generator", generator, "a torch.Generator")
+
+
 def check_floating(argument: str, value: Any) -> torch.Tensor:
     """Refuse what is not a floating-point tensor."""
     if not isinstance(value, torch.Tensor):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lossbook.checks import bad_type, bad_value, check_choice
+from lossbook.checks import bad_type, bad_value, check_choice, check_generator
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -38,8 +38,7 @@ def linear(inputs: int, outputs: int, *, bias: bool = True, generator: torch.Gen
     """
     _check_size("inputs", inputs)
     _check_size("outputs", outputs)
-    if not isinstance(generator, torch.Generator):
-        raise bad_type("generator", generator, "a torch.Generator")
+    check_generator(generator)
     with torch.random.fork_rng(
         devices=()
     ):  # nn.Linear draws values of its own: torch's global generator stays as it was

@@ -13,7 +13,9 @@ from lossbook.checks import (
     bad_type,
     bad_value,
     check_choice,
+    check_count,
     check_floating,
+    check_generator,
     check_number,
     check_reduction,
     check_same_device,
@@ -111,3 +113,16 @@ def test_a_tensor_is_held_to_its_kind_shape_and_device():
     check_same_device("x", given, "y", torch.ones(5))
     with pytest.raises(ValueError, match=r"x: got a tensor on cpu, expected the device of y, meta"):
         check_same_device("x", given, "y", torch.ones(2, device="meta"))
+
+
+@pytest.mark.parametrize(("value", "error"), [(True, TypeError), (2.0, TypeError), ("3", TypeError), (1, ValueError)])
+def test_a_count_is_a_whole_number_of_at_least_the_least(value, error):
+    with pytest.raises(error, match=r"^steps: got .*, expected an integer >= 2"):
+        check_count("steps", value, least=2)
+    check_count("steps", 2, least=2)
+
+
+def test_only_a_generator_is_a_generator():
+    with pytest.raises(TypeError, match=r"^generator: got 0 \(int\), expected a torch\.Generator"):
+        check_generator(0)
+    check_generator(torch.Generator())

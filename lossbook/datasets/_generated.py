@@ -1,13 +1,12 @@
 """The generated sets: every draw from the generator that is given."""
 
 import math
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lossbook.checks import bad_type, bad_value, check_number
+from lossbook.checks import bad_type, check_count, check_generator, check_number
 
 
 def moons(
@@ -33,9 +32,9 @@ def moons(
         >>> bool(torch.allclose(features[labels == 0].norm(dim=1), torch.ones(50)))
         True
     """
-    _check_count("points", points)
+    check_count("points", points)
     check_number("noise", noise, at_least=0)
-    _check_generator(generator)
+    check_generator(generator)
     labels = _balanced_labels(points, 2, generator)
     angle = math.pi * torch.rand(points, generator=generator, device=generator.device)
     upper = torch.stack([angle.cos(), angle.sin()], 1)
@@ -65,7 +64,7 @@ def separable_worst_case(points: int) -> tuple[Float[Tensor, "points 2"], Float[
 
     Reference: Tyurin 2024, arXiv 2412.08424.
     """
-    _check_count("points", points, least=2)
+    check_count("points", points, least=2)
     features = torch.tensor([-0.5, -1.0]).repeat(points, 1)
     features[0, 0] = 0.5
     signs = -torch.ones(points)
@@ -99,10 +98,10 @@ def gaussian_classes(
 
     Reference: Zheng et al. 2023, arXiv 2302.02334.
     """
-    _check_count("points", points)
-    _check_count("dimension", dimension)
-    _check_count("classes", classes, least=2)
-    _check_generator(generator)
+    check_count("points", points)
+    check_count("dimension", dimension)
+    check_count("classes", classes, least=2)
+    check_generator(generator)
     labels = _balanced_labels(points, classes, generator)
     means = torch.tensor([-1.0, *(2.0**k for k in range(classes - 1))], device=generator.device)
     deviation = torch.ones(dimension, device=generator.device)
@@ -136,8 +135,8 @@ def with_label_noise(
     if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.ndim != 1:
         raise bad_type("labels", labels, "class indices (int64) of shape (points,)")
     check_number("fraction", fraction, at_least=0, at_most=1)
-    _check_count("classes", classes, least=2)
-    _check_generator(generator)
+    check_count("classes", classes, least=2)
+    check_generator(generator)
     order = torch.randperm(len(labels), generator=generator, device=generator.device)
     wrong = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
     wrong[order[: round(fraction * len(labels))].to(labels.device)] = True
@@ -148,15 +147,3 @@ def with_label_noise(
 def _balanced_labels(points: int, classes: int, generator: torch.Generator) -> Tensor:
     order = torch.randperm(points, generator=generator, device=generator.device)
     return order % classes
-
-
-def _check_count(argument: str, value: Any, *, least: int = 1) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise bad_type(argument, value, f"an integer >= {least}")
-    if value < least:
-        raise bad_value(argument, value, f"an integer >= {least}")
-
-
-def _check_generator(generator: Any) -> None:
-    if not isinstance(generator, torch.Generator):
-        raise bad_type("generator", generator, "a torch.Generator")

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from lossbook.datasets import moons
 from lossbook.devices import device
-from lossbook.experiments.run import Run, Snapshot, Unit, run_units
+from lossbook.experiments.run import Run, Snapshot, Unit, run_units, stream
 from lossbook.losses import cross_entropy, smooth_adversarial_comp_sum_loss
 from lossbook.models import multilayer
 from lossbook.training import fit, margin_attack, projected_attack
@@ -136,17 +136,17 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
 
 def _unit(config: Config, method: str, seed: int) -> Unit:
     def part(points: int, purpose: int) -> tuple[Tensor, Tensor]:
-        features, labels = moons(points, noise=config.noise, generator=_generator(seed, purpose))
+        features, labels = moons(points, noise=config.noise, generator=stream(seed, purpose))
         return features.to(device()), labels.to(device())
 
     features, labels = part(config.points, 1)
     test_features, test_labels = part(config.test_points, 2)
-    model = multilayer((2, config.hidden, config.hidden, 2), generator=_generator(seed, 3)).to(device())
-    forward, loss = METHODS[method](config, _generator(seed, 4))
+    model = multilayer((2, config.hidden, config.hidden, 2), generator=stream(seed, 3)).to(device())
+    forward, loss = METHODS[method](config, stream(seed, 4))
     snapshots: list[Snapshot] = []
 
     def attacked(inputs: Tensor, target: Tensor) -> Tensor:
-        attack = partial(projected_attack, radius=config.radius, steps=config.test_steps, generator=_generator(seed, 6))
+        attack = partial(projected_attack, radius=config.radius, steps=config.test_steps, generator=stream(seed, 6))
         return attack(model, cross_entropy, inputs, target)
 
     def accuracy(inputs: Tensor) -> float:
@@ -175,7 +175,7 @@ def _unit(config: Config, method: str, seed: int) -> Unit:
         epochs=config.epochs,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
-        generator=_generator(seed, 5),
+        generator=stream(seed, 5),
         forward=forward,
         evaluate=evaluate,
         every=config.every * -(-config.points // config.batch_size),
@@ -191,8 +191,3 @@ def _surface(model: nn.Module, points: int = 81) -> dict[str, Tensor]:
     grid = torch.cartesian_prod(vertical, horizontal).flip(1).to(device())
     margin = model(grid).diff(dim=1).reshape(points, points)
     return {"margin": margin, "horizontal": horizontal, "vertical": vertical}
-
-
-def _generator(seed: int, purpose: int) -> torch.Generator:
-    """A stream for each purpose, so that changing one leaves the others as they were."""
-    return torch.Generator().manual_seed(10 * seed + purpose)

@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lossbook.checks import bad_type, bad_value, check_number
+from lossbook.checks import bad_value, check_count, check_number
 from lossbook.experiments.run import Run, Unit, run_units
 from lossbook.losses import comp_sum_loss
 
@@ -287,10 +287,7 @@ def _x_log_x(x: np.ndarray) -> np.ndarray:
 
 
 def _check(tau: float, classes: int) -> tuple[float, int]:
-    if isinstance(classes, bool) or not isinstance(classes, int):
-        raise bad_type("classes", classes, "an integer >= 2")
-    if classes < 2:
-        raise bad_value("classes", classes, "an integer >= 2")
+    check_count("classes", classes, least=2)
     return check_number("tau", tau, at_least=0), classes
 
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from lossbook import datasets
 from lossbook.checks import check_choice
 from lossbook.devices import device
-from lossbook.experiments.run import Run, Snapshot, Unit, run_units
+from lossbook.experiments.run import Run, Snapshot, Unit, run_units, stream
 from lossbook.losses import comp_sum_loss
 from lossbook.models import Ensemble, multilayer
 from lossbook.training import fit
@@ -96,13 +96,13 @@ def _seed(config: Config, seed: int) -> Unit:
     data = getattr(datasets, config.data)(seed=seed).to(device())
     settings = [(tau, noise) for tau in config.taus for noise in config.noises]
     noisy = {
-        noise: datasets.with_label_noise(data.train_labels, noise, data.classes, generator=_generator(seed, 1))
+        noise: datasets.with_label_noise(data.train_labels, noise, data.classes, generator=stream(seed, 1))
         for noise in config.noises
     }
     labels = torch.stack([noisy[noise][0] for _, noise in settings], 1)  # (examples, members)
     wrong = torch.stack([noisy[noise][1] for _, noise in settings], 1)
     sizes = (data.train_features.shape[1], config.hidden, data.classes)
-    start = multilayer(sizes, generator=_generator(seed, 2))
+    start = multilayer(sizes, generator=stream(seed, 2))
     model = Ensemble([start] * len(settings)).to(device())
     kept = min((noise for noise in config.noises if noise > 0), default=None)
     rows: list[pd.DataFrame] = []
@@ -144,7 +144,7 @@ def _seed(config: Config, seed: int) -> Unit:
         epochs=config.epochs,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
-        generator=_generator(seed, 3),
+        generator=stream(seed, 3),
         evaluate=lambda model: {},  # many rows at a time, so `measure` keeps them
         every=config.every * -(-len(labels) // config.batch_size),
         snapshot=measure,
@@ -163,8 +163,3 @@ def _mean(values: Tensor, chosen: Tensor) -> np.ndarray:
 
 def _name(tau: float, noise: float) -> str:
     return f"tau={tau:g} noise={noise:g}"
-
-
-def _generator(seed: int, purpose: int) -> torch.Generator:
-    """A stream for each purpose, so that changing one leaves the others as they were."""
-    return torch.Generator().manual_seed(10 * seed + purpose)

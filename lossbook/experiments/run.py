@@ -56,6 +56,11 @@ class Run:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
+def stream(seed: int, purpose: int) -> torch.Generator:
+    """Random numbers for one purpose (0 to 9) of a seed, so that changing one leaves the others as they were."""
+    return torch.Generator().manual_seed(10 * seed + purpose)
+
+
 def versions() -> dict[str, str]:
     """The versions that a result depends on."""
     return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}

@@ -6,6 +6,7 @@ and whose features are stretched, so that they lie far out on the wrong side. Gr
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -65,9 +66,10 @@ def run(config: Config, progress: bool = True, folder: str | Path | None = None)
             raise bad_value("losses", name, "names of margin losses")
     for share in config.gross_errors:
         check_number("gross_errors", share, at_least=0, below=1)
+    load = cache(lambda seed: datasets.breast_cancer(seed=seed))
     units = {
         f"{name}, {share:g} gross errors, seed {seed}": lambda name=name, share=share, seed=seed: Unit(
-            pd.DataFrame(_train(config, name, share, seed))
+            pd.DataFrame(_train(config, load(seed), name, share, seed))
         )
         for name in config.losses
         for share in config.gross_errors
@@ -76,8 +78,7 @@ def run(config: Config, progress: bool = True, folder: str | Path | None = None)
     return run_units("surrogates", config, units, progress=progress, folder=folder)
 
 
-def _train(config: Config, name: str, share: float, seed: int) -> list[Mapping[str, object]]:
-    data = datasets.breast_cancer(seed=seed)
+def _train(config: Config, data: datasets.Dataset, name: str, share: float, seed: int) -> list[Mapping[str, object]]:
     generator = torch.Generator().manual_seed(seed)
     pull = _signed(data.train_features, data.train_labels)
     wrong = torch.randperm(len(pull), generator=generator)[: round(share * len(pull))]

@@ -20,7 +20,7 @@ Reference: Zheng, Wu, Bao, Cao, Li & Zhu 2023, arXiv 2302.02334.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -182,6 +182,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
     largest sample allowed), and labels per class on Fashion-MNIST.
     """
     check_number("growth", config.growth, above=1)
+    axes = cache(principal_axes)
     units: dict[str, Callable[[], Unit]] = {}
     for seed in range(config.seeds):
         for dimension in config.dimensions:
@@ -189,7 +190,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
                 name = f"simulation dimension {dimension} classes {classes} seed {seed}"
                 units[name] = partial(_simulate, config, dimension, classes, seed)
         for features in config.features:
-            units[f"{features} seed {seed}"] = partial(_on_features, config, features, seed)
+            units[f"{features} seed {seed}"] = partial(_on_features, config, features, seed, axes)
     return run_units("two_regimes", config, units, progress=progress, folder=folder)
 
 
@@ -224,12 +225,36 @@ def _simulate(config: Config, dimension: int, classes: int, seed: int) -> Unit:
     return Unit(pd.DataFrame(rows))
 
 
-def image_features(name: str, seed: int) -> datasets.Dataset:
+class Axes(NamedTuple):
+    """Principal axes of images: their mean, and for each axis, the widest first, its direction and deviation."""
+
+    mean: Float[Tensor, " pixels"]
+    directions: Float[Tensor, "pixels axes"]
+    deviation: Float[Tensor, " axes"]
+
+
+def _set_aside(seed: int) -> tuple[datasets.Dataset, Tensor, torch.Generator]:
+    """Fashion-MNIST, the order of its training images (the first `SET_ASIDE` to learn features from), the generator."""
+    data, generator = datasets.fashion_mnist(), torch.Generator().manual_seed(seed)
+    return data, torch.randperm(len(data.train_labels), generator=generator), generator
+
+
+def principal_axes(seed: int) -> Axes:
+    """The axes of the images that are set aside."""
+    data, order, _ = _set_aside(seed)
+    images = data.train_features[order[:SET_ASIDE]]
+    mean = images.mean(0)
+    variance, directions = torch.linalg.eigh((images - mean).double().T.cov(correction=0))
+    return Axes(mean, directions.flip(1).float(), variance.flip(0).sqrt().float())
+
+
+def image_features(name: str, seed: int, axes: Callable[[int], Axes] = principal_axes) -> datasets.Dataset:
     """Fashion-MNIST as features learnt from 3,000 training images that are then left out.
 
     Args:
         name: a kind and a number of features: "whitened 50", "plain 50" (principal components) or "network 64".
         seed: of the images set aside, and of the network.
+        axes: seed -> the principal axes; one that remembers them saves a decomposition for every further name.
 
     Raises:
         ValueError: another kind, or no number of features from 1 to 784.
@@ -237,14 +262,12 @@ def image_features(name: str, seed: int) -> datasets.Dataset:
     kind, _, number = name.partition(" ")
     if kind not in FEATURES or not number.isdigit() or not 1 <= int(number) <= 784:
         raise bad_value("features", name, "one of 'whitened', 'plain', 'network' and a number, such as 'whitened 50'")
-    data = datasets.fashion_mnist()
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(data.train_labels), generator=generator)
+    data, order, generator = _set_aside(seed)
     aside, rest = order[:SET_ASIDE], order[SET_ASIDE:]
     if kind == "network":
         encode = _network(data.train_features[aside], data.train_labels[aside], data.classes, int(number), generator)
     else:
-        encode = _components(data.train_features[aside], int(number), whiten=kind == "whitened")
+        encode = _components(axes(seed), int(number), whiten=kind == "whitened")
     return datasets.Dataset(
         f"fashion_mnist {name}",
         encode(data.train_features[rest]).double(),
@@ -255,13 +278,11 @@ def image_features(name: str, seed: int) -> datasets.Dataset:
     )
 
 
-def _components(images: Tensor, number: int, *, whiten: bool) -> Callable[[Tensor], Tensor]:
-    mean = images.mean(0)
-    variance, directions = torch.linalg.eigh((images - mean).double().T.cov(correction=0))
-    basis = directions.flip(1)[:, :number].float()
+def _components(axes: Axes, number: int, *, whiten: bool) -> Callable[[Tensor], Tensor]:
+    basis = axes.directions[:, :number]
     if whiten:
-        basis = basis / variance.flip(0)[:number].sqrt().float()
-    return lambda pictures: (pictures - mean) @ basis
+        basis = basis / axes.deviation[:number]
+    return lambda pictures: (pictures - axes.mean) @ basis
 
 
 def _network(
@@ -272,8 +293,8 @@ def _network(
     return lambda pictures: layer_inputs(model, pictures)[-1].detach()
 
 
-def _on_features(config: Config, name: str, seed: int) -> Unit:
-    data = image_features(name, seed)
+def _on_features(config: Config, name: str, seed: int, axes: Callable[[int], Axes]) -> Unit:
+    data = image_features(name, seed, axes)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data.train_labels), generator=generator)
     of_class = [order[data.train_labels[order] == k] for k in range(data.classes)]

@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lossbook.kernels.statistics import Rows, accumulation_dtype, log_probabilities, logits_gradient_, values
+from lossbook.kernels.statistics import (
+    Rows,
+    accumulation_dtype,
+    log_probabilities,
+    logits_gradient_,
+    need_log_probabilities,
+    values,
+)
 
 RowFunction = Callable[[dict[str, Tensor], Tensor], Tensor]  # (statistics, weight of each row) -> loss of each row
 
@@ -27,16 +34,16 @@ class Linear(NamedTuple):
     memory_budget: int  # bytes that a chunk of logits may take
 
     def chunk(self, start: int, stop: int, out: Tensor | None = None) -> Rows:
-        """The logits of some rows, in the accumulation dtype; into `out` where it is given and no cast is needed."""
-        features, dtype = self.features[start:stop], accumulation_dtype(self.features.dtype)
-        if out is None or features.dtype != dtype:
+        """The logits of some rows, in the accumulation dtype; written into `out` where it is given."""
+        features = self.features[start:stop]
+        if out is None:
             logits = features @ self.weight.T
         else:
             logits = torch.mm(features, self.weight.T, out=out[: stop - start])
         if self.bias is not None:
             logits += self.bias
         target = None if self.target is None else self.target[start:stop]
-        return Rows(logits.to(dtype), target, self.class_weight)
+        return Rows(logits.to(accumulation_dtype(logits.dtype)), target, self.class_weight)
 
     def rows_per_chunk(self) -> int:
         """As many as fit into the memory budget, and one at least."""
@@ -48,10 +55,17 @@ class Linear(NamedTuple):
         rows, size = self.features.shape[0], self.rows_per_chunk()
         return ((start, min(start + size, rows)) for start in range(0, rows, size))
 
-    def buffer(self) -> Tensor:
-        """Room for a chunk of logits, used again for each: fresh memory costs a page fault every four kilobytes."""
-        shape = (self.rows_per_chunk(), self.weight.shape[0])
-        return self.features.new_empty(shape, dtype=accumulation_dtype(self.features.dtype))
+    def buffers(self, names: tuple[str, ...]) -> tuple[Tensor | None, Tensor | None]:
+        """Room for the logits of a chunk and for their log-probabilities, used again for each chunk.
+
+        Fresh memory costs a page fault every four kilobytes. None for logits that are cast, which makes a copy, and for
+        log-probabilities that no statistic looks at.
+        """
+        shape, dtype = (self.rows_per_chunk(), self.weight.shape[0]), accumulation_dtype(self.features.dtype)
+        return (
+            self.features.new_empty(shape) if self.features.dtype == dtype else None,
+            self.features.new_empty(shape, dtype=dtype) if need_log_probabilities(names) else None,
+        )
 
 
 class _Gradients:
@@ -99,10 +113,10 @@ class _Statistics(torch.autograd.Function):
         linear = Linear(features, weight, bias, *rest)
         dtype = accumulation_dtype(features.dtype)
         out = torch.empty(len(names), features.shape[0], dtype=dtype, device=features.device)
-        logits, log_p = linear.buffer(), linear.buffer()
+        logits, log_p = linear.buffers(names)
         for start, stop in linear.spans():
             rows = linear.chunk(start, stop, logits)
-            chunk = values(names, rows, log_probabilities(names, rows.logits, log_p[: stop - start]))
+            chunk = values(names, rows, log_probabilities(names, rows.logits, log_p))
             for k, name in enumerate(names):
                 out[k, start:stop] = chunk[name]
         ctx.save_for_backward(features, weight, bias)
@@ -113,11 +127,12 @@ class _Statistics(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor):
         _check_first_order()
         linear = Linear(*ctx.saved_tensors, *ctx.rest)
-        gradients, logits, log_p = _Gradients(linear, ctx.needs_input_grad), linear.buffer(), linear.buffer()
+        gradients = _Gradients(linear, ctx.needs_input_grad)
+        logits, log_p = linear.buffers(ctx.names)
         for start, stop in linear.spans():
             coefficients: dict[str, Tensor | None] = dict(zip(ctx.names, upstream[:, start:stop], strict=True))
             rows = linear.chunk(start, stop, logits)
-            known = log_probabilities(ctx.names, rows.logits, log_p[: stop - start])
+            known = log_probabilities(ctx.names, rows.logits, log_p)
             gradients.add(start, stop, logits_gradient_(rows, coefficients, known))
         return *gradients.cast(), None, None
 
@@ -138,10 +153,10 @@ class _Total(torch.autograd.Function):
         linear = Linear(features, weight, bias, *rest)
         gradients = _Gradients(linear, ctx.needs_input_grad) if any(ctx.needs_input_grad[:3]) else None
         total = torch.zeros((), dtype=scale.dtype, device=scale.device)
-        logits, buffer = linear.buffer(), linear.buffer()
+        logits, buffer = linear.buffers(names)
         for start, stop in linear.spans():
             rows = linear.chunk(start, stop, logits)
-            log_p = log_probabilities(names, rows.logits, buffer[: stop - start])
+            log_p = log_probabilities(names, rows.logits, buffer)
             numbers = values(names, rows, log_p)
             if gradients is None:
                 total += (row(numbers, row_weight[start:stop]) * scale[start:stop]).sum()

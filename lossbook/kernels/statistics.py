@@ -39,11 +39,16 @@ def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
+def need_log_probabilities(names: tuple[str, ...]) -> bool:
+    """Whether one of the statistics looks at z_j − L."""
+    return any("log_probability" in name for name in names)
+
+
 def log_probabilities(names: tuple[str, ...], logits: Tensor, out: Tensor | None = None) -> Tensor | None:
     """z_j − L of each row, for the statistics that look at it; None where none of the names does."""
-    if not any("log_probability" in name for name in names):
+    if not need_log_probabilities(names):
         return None
-    return torch.log_softmax(logits, -1) if out is None else torch.log_softmax(logits, -1, out=out)
+    return torch.log_softmax(logits, -1) if out is None else torch.log_softmax(logits, -1, out=out[: len(logits)])
 
 
 def values(names: tuple[str, ...], rows: Rows, log_p: Tensor | None = None) -> dict[str, Tensor]:

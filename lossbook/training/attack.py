@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lossbook.checks import bad_type, bad_value, check_floating, check_number
+from lossbook.checks import check_count, check_floating, check_generator, check_number
 
 
 def projected_attack(
@@ -110,12 +110,8 @@ def _ascend(
 ) -> Tensor:
     check_floating("inputs", inputs)
     radius = check_number("radius", radius, at_least=0)
-    if isinstance(steps, bool) or not isinstance(steps, int):
-        raise bad_type("steps", steps, "an integer >= 0")
-    if steps < 0:
-        raise bad_value("steps", steps, "an integer >= 0")
-    if not isinstance(generator, torch.Generator):
-        raise bad_type("generator", generator, "a torch.Generator")
+    check_count("steps", steps, least=0)
+    check_generator(generator)
     step_size = 2.5 * radius / max(1, steps) if step_size is None else check_number("step_size", step_size, above=0)
     inputs = inputs.detach()
     low, high = inputs - radius, inputs + radius

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from lossbook.checks import bad_type, bad_value, check_choice, check_number
+from lossbook.checks import bad_value, check_choice, check_count, check_generator, check_number
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
@@ -68,12 +68,9 @@ def fit(
     check_choice("optimizer", optimizer, OPTIMIZERS)
     check_number("learning_rate", learning_rate, above=0)
     for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1), ("every", every, 1)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise bad_type(name, value, f"an integer >= {least}")
-        if value is not None and value < least:
-            raise bad_value(name, value, f"an integer >= {least}")
-    if not isinstance(generator, torch.Generator):
-        raise bad_type("generator", generator, "a torch.Generator")
+        if value is not None or name != "every":
+            check_count(name, value, least=least)
+    check_generator(generator)
     count = len(features)
     if count == 0 or len(labels) != count:
         raise bad_value(

@@ -56,11 +56,12 @@ def frozen_html(frames: Sequence[Frame], values: Mapping[str, Sequence[str]], st
     for words, at in zip(values.values(), start, strict=True):
         first = first * len(words) + at
     sliders = "".join(_slider(label, words, at) for (label, words), at in zip(values.items(), start, strict=True))
+    frames = [frame._replace(picture=smaller(frame.picture)) for frame in frames]
     data = {
         "values": list(values.values()),
         "frames": [
             {
-                "picture": base64.b64encode(smaller(frame.picture)).decode("ascii"),
+                "picture": base64.b64encode(frame.picture).decode("ascii"),
                 "alt": frame.alt,
                 "caption": caption_html(frame.caption),
             }
@@ -69,7 +70,7 @@ def frozen_html(frames: Sequence[Frame], values: Mapping[str, Sequence[str]], st
     }
     as_json = json.dumps(data).replace("<", "\\u003c")  # nothing in it can end the script element
     here = frames[first]
-    shown = figure_html(smaller(here.picture), here.alt, here.caption, width, live=True)
+    shown = figure_html(here.picture, here.alt, here.caption, width, live=True)
     markup = (
         f'<div class="lossbook-frozen" style="color-scheme: light dark">{sliders}{shown}'
         f'<script type="application/json">{as_json}</script><script>{SCRIPT}</script></div>'
