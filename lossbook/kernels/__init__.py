@@ -1,18 +1,29 @@
 """The engines: row statistics of logits that are held (dense) and of logits that are not (linear).
 
-Two functions a kind, `statistics` and, for linear logits, `total`. A faster engine enters here: it takes the same
-arguments, gives the same numbers, and `engine_name` says where it is chosen.
+A faster engine enters here: it takes the same arguments and gives the same numbers. `engine_name` says which serves.
 """
 
-import torch
+from importlib.util import find_spec
+from typing import Any
 
-from lossbook.kernels.chunked import Linear, RowFunction, learns_more
-from lossbook.kernels.chunked import statistics as linear_statistics
+import torch
+from torch import Tensor
+
+from lossbook.kernels import chunked, gram, tiles
+from lossbook.kernels.chunked import RowFunction
 from lossbook.kernels.chunked import total as linear_total
-from lossbook.kernels.statistics import NAMES, NEED_CLASS_INDEX, NEED_SOFT_TARGET, Rows, accumulation_dtype
-from lossbook.kernels.statistics import values as dense_statistics
+from lossbook.kernels.linear import Linear
+from lossbook.kernels.statistics import (
+    NAMES,
+    NEED_CLASS_INDEX,
+    NEED_SOFT_TARGET,
+    Rows,
+    accumulation_dtype,
+    values,
+)
 
 __all__ = [
+    "LINEAR_ENGINES",
     "NAMES",
     "NEED_CLASS_INDEX",
     "NEED_SOFT_TARGET",
@@ -22,17 +33,93 @@ __all__ = [
     "accumulation_dtype",
     "dense_statistics",
     "engine_name",
-    "learns_more",
+    "linear_engine",
     "linear_statistics",
     "linear_total",
+    "masks_rows",
+    "takes_one_visit",
+    "total_classes",
 ]
+
+LINEAR_ENGINES = {"chunked": chunked, "tile": tiles, "gram": gram}
+_HAS_TRITON = find_spec("triton") is not None
+
+
+def masks_rows(logits: Tensor) -> bool:
+    """Whether rows that do not count stay among held logits, with the target -1: counting them would stop a GPU."""
+    return _HAS_TRITON and logits.is_cuda
+
+
+def dense_statistics(names: tuple[str, ...], rows: Rows) -> dict[str, Tensor]:
+    """The named statistics of each row of held logits, differentiable; each has shape (rows,)."""
+    logits, target, _ = rows
+    by_index = target is not None and not target.is_floating_point()
+    if masks_rows(logits) and not (by_index and target.ndim == 2):
+        from lossbook.kernels import ops_dense
+
+        return ops_dense.statistics(names, rows)
+    logits = logits.to(accumulation_dtype(logits.dtype))
+    if by_index and (torch.compiler.is_compiling() or masks_rows(logits)):
+        counts = (target >= 0).reshape(len(target), -1).any(-1)
+        logits = torch.where(counts[:, None], logits, 0.0)
+        target = target.clamp(min=0) if target.ndim == 1 else target
+    return values(names, rows._replace(logits=logits, target=target))
+
+
+def linear_engine(names: tuple[str, ...], linear: Linear) -> str:
+    """The engine that serves: the one asked for, or the Gram engine where it can and is faster, or the chunked one."""
+    if linear.engine == "auto":
+        return "gram" if gram.serves(names, linear) and gram.is_faster(linear) else "chunked"
+    if linear.engine == "gram" and not gram.serves(names, linear):
+        raise ValueError(
+            f"engine: got 'gram', expected 'auto', 'chunked' or 'tile': the Gram engine has only "
+            f"{', '.join(sorted(gram.NAMES))}, of logits without a softcap, and the loss needs {', '.join(names)}"
+        )
+    return linear.engine
+
+
+def linear_statistics(names: tuple[str, ...], linear: Linear) -> dict[str, Tensor]:
+    """The named statistics of each row of linear logits, differentiable; each has shape (rows,)."""
+    if linear.group is not None:
+        from lossbook.kernels import ring, sharded  # which need torch.distributed, and few readers do
+
+        spread = {"classes": sharded, "both": ring}[linear.sharded]
+        return spread.statistics(names, linear, linear.group)
+    engine = linear_engine(names, linear)
+    if torch.compiler.is_compiling():
+        from lossbook.kernels import ops_linear
+
+        return ops_linear.statistics(names, linear._replace(engine=engine))
+    return LINEAR_ENGINES[engine].statistics(names, linear)
+
+
+def total_classes(linear: Any) -> int:
+    """The number of classes, of all processes where the logits are spread over some."""
+    if linear.group is None:
+        return linear.weight.shape[0]
+    from lossbook.kernels import sharded
+
+    return sharded.total_classes(linear, linear.group)
+
+
+def takes_one_visit(row: RowFunction, names: tuple[str, ...], linear: Linear, row_weight: Tensor) -> bool:
+    """Whether `linear_total` can serve: value and gradient in one visit to each chunk."""
+    return (
+        linear.group is None
+        and not torch.compiler.is_compiling()
+        and len(linear.features) > 0
+        and linear_engine(names, linear) == "chunked"
+        and not chunked.learns_more(row, names, linear, row_weight)
+    )
 
 
 def engine_name(kind: str, device: torch.device | str) -> str:
-    """Which engine serves logits of a kind ("dense" or "linear") on a device.
+    """Which engine serves logits of a kind ("dense" or "linear") on a device, where none is asked for.
 
     >>> engine_name("linear", "cpu")
     'chunked PyTorch on cpu'
     """
-    name = {"dense": "plain PyTorch", "linear": "chunked PyTorch"}[kind]
-    return f"{name} on {torch.device(device).type}"
+    device = torch.device(device)
+    dense = "Triton rows" if device.type == "cuda" and _HAS_TRITON else "plain PyTorch"
+    name = {"dense": dense, "linear": "chunked PyTorch"}[kind]
+    return f"{name} on {device.type}"

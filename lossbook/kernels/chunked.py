@@ -1,140 +1,94 @@
-"""Statistics of logits that are never whole: features @ weight.T + bias, a chunk of rows at a time.
+"""The chunked engine: statistics of logits that are never whole, formed a chunk of rows at a time.
 
 `statistics` is differentiable for any use of its numbers: its backward forms each chunk again (four matrix products in
 all). `total` also knows the row function and each row's scale, so one visit to a chunk gives value and gradient: three
 products, as many as if the logits had been kept.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from lossbook.kernels.linear import Gradients, Linear, check_first_order, in_own_dtype, parts
 from lossbook.kernels.statistics import (
     Rows,
-    accumulation_dtype,
+    add_at_targets_,
     log_probabilities,
     logits_gradient_,
     need_log_probabilities,
+    softmax_,
     values,
+    whole,
 )
 
 RowFunction = Callable[[dict[str, Tensor], Tensor], Tensor]  # (statistics, weight of each row) -> loss of each row
-
-
-class Linear(NamedTuple):
-    """Logits that stand as a product, with their targets and the class weights."""
-
-    features: Tensor  # (rows, dimension)
-    weight: Tensor  # (classes, dimension)
-    bias: Tensor | None  # (classes,)
-    target: Tensor | None
-    class_weight: Tensor | None
-    memory_budget: int  # bytes that a chunk of logits may take
-
-    def chunk(self, start: int, stop: int, out: Tensor | None = None) -> Rows:
-        """The logits of some rows, in the accumulation dtype; written into `out` where it is given."""
-        features = self.features[start:stop]
-        if out is None:
-            logits = features @ self.weight.T
-        else:
-            logits = torch.mm(features, self.weight.T, out=out[: stop - start])
-        if self.bias is not None:
-            logits += self.bias
-        target = None if self.target is None else self.target[start:stop]
-        return Rows(logits.to(accumulation_dtype(logits.dtype)), target, self.class_weight)
-
-    def rows_per_chunk(self) -> int:
-        """As many as fit into the memory budget, and one at least."""
-        row_bytes = self.weight.shape[0] * accumulation_dtype(self.features.dtype).itemsize
-        return max(1, min(self.features.shape[0], self.memory_budget // max(1, row_bytes)))
-
-    def spans(self) -> Iterator[tuple[int, int]]:
-        """The row ranges of the chunks."""
-        rows, size = self.features.shape[0], self.rows_per_chunk()
-        return ((start, min(start + size, rows)) for start in range(0, rows, size))
-
-    def buffers(self, names: tuple[str, ...]) -> tuple[Tensor | None, Tensor | None]:
-        """Room for the logits of a chunk and for their log-probabilities, used again for each chunk.
-
-        Fresh memory costs a page fault every four kilobytes. None for logits that are cast, which makes a copy, and for
-        log-probabilities that no statistic looks at.
-        """
-        shape, dtype = (self.rows_per_chunk(), self.weight.shape[0]), accumulation_dtype(self.features.dtype)
-        return (
-            self.features.new_empty(shape) if self.features.dtype == dtype else None,
-            self.features.new_empty(shape, dtype=dtype) if need_log_probabilities(names) else None,
-        )
-
-
-class _Gradients:
-    """The gradients of features, weight and bias, gathered chunk by chunk; None where not asked for."""
-
-    def __init__(self, linear: Linear, needed: tuple[bool, ...]):
-        dtype = accumulation_dtype(linear.features.dtype)  # sums over chunks never in half precision
-        features, weight, bias = linear.features, linear.weight, linear.bias
-        self.features = torch.empty_like(features, memory_format=torch.contiguous_format) if needed[0] else None
-        self.weight = torch.zeros(weight.shape, dtype=dtype, device=weight.device) if needed[1] else None
-        self.bias = torch.zeros_like(bias, dtype=dtype) if bias is not None and needed[2] else None
-        self.linear = linear
-
-    def add(self, start: int, stop: int, logits_gradient: Tensor) -> None:
-        if self.bias is not None:
-            self.bias += logits_gradient.sum(0)
-        logits_gradient = logits_gradient.to(self.linear.features.dtype)
-        if self.features is not None:
-            torch.mm(logits_gradient, self.linear.weight, out=self.features[start:stop])
-        if self.weight is not None:
-            rows = self.linear.features[start:stop]
-            if self.weight.dtype == rows.dtype:
-                self.weight.addmm_(logits_gradient.T, rows)
-            else:
-                self.weight += logits_gradient.T @ rows
-
-    def cast(self) -> tuple[Tensor | None, ...]:
-        weight, bias = self.linear.weight, self.linear.bias
-        return (
-            self.features,
-            None if self.weight is None else self.weight.to(weight.dtype),
-            None if self.bias is None or bias is None else self.bias.to(bias.dtype),
-        )
-
-
-def _check_first_order() -> None:
-    # torch's once_differentiable would pass the gradient on as a constant, and a penalty on it would go unfelt.
-    if torch.is_grad_enabled():
-        raise RuntimeError("LinearLogits give first derivatives only: for create_graph=True use their materialize()")
 
 
 class _Statistics(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, rest: tuple, names: tuple[str, ...]):
         linear = Linear(features, weight, bias, *rest)
-        dtype = accumulation_dtype(features.dtype)
-        out = torch.empty(len(names), features.shape[0], dtype=dtype, device=features.device)
-        logits, log_p = linear.buffers(names)
-        for start, stop in linear.spans():
-            rows = linear.chunk(start, stop, logits)
-            chunk = values(names, rows, log_probabilities(names, rows.logits, log_p))
-            for k, name in enumerate(names):
-                out[k, start:stop] = chunk[name]
-        ctx.save_for_backward(features, weight, bias)
+        with in_own_dtype(linear):
+            out = forward(names, linear)
+        ctx.save_for_backward(features, weight, bias, out)
         ctx.rest, ctx.names = rest, names
         return out
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor):
-        _check_first_order()
-        linear = Linear(*ctx.saved_tensors, *ctx.rest)
-        gradients = _Gradients(linear, ctx.needs_input_grad)
-        logits, log_p = linear.buffers(ctx.names)
-        for start, stop in linear.spans():
-            coefficients: dict[str, Tensor | None] = dict(zip(ctx.names, upstream[:, start:stop], strict=True))
-            rows = linear.chunk(start, stop, logits)
-            known = log_probabilities(ctx.names, rows.logits, log_p)
-            gradients.add(start, stop, logits_gradient_(rows, coefficients, known))
-        return *gradients.cast(), None, None
+        check_first_order()
+        *tensors, out = ctx.saved_tensors
+        linear = Linear(*tensors, *ctx.rest)
+        with in_own_dtype(linear):
+            return *backward(ctx.names, linear, out, upstream, ctx.needs_input_grad), None, None
+
+
+def forward(names: tuple[str, ...], linear: Linear) -> Tensor:
+    """The named statistics, (names, rows)."""
+    buffer, second = _buffers(names, linear)
+    out = buffer.new_empty(len(names), linear.features.shape[0])
+    for start, stop in linear.spans():
+        rows = linear.chunk(start, stop, buffer)
+        chunk = values(names, rows, log_probabilities(names, rows.logits, second))
+        for k, name in enumerate(names):
+            out[k, start:stop] = chunk[name]
+    return out
+
+
+def backward(
+    names: tuple[str, ...], linear: Linear, out: Tensor, upstream: Tensor, needed: tuple[bool, ...]
+) -> tuple[Tensor | None, ...]:
+    """The gradients by features, weight and bias, from those by the statistics `out`, both (names, rows)."""
+    gradients = Gradients(linear, needed)
+    buffer, second = _buffers(names, linear)
+    for start, stop in linear.spans():
+        rows = linear.chunk(start, stop, buffer)
+        log_p = log_probabilities(names, rows.logits, second)
+        numbers = dict(zip(names, out[:, start:stop], strict=True))
+        _add(gradients, start, stop, rows, dict(zip(names, upstream[:, start:stop], strict=True)), numbers, log_p)
+    return gradients.cast()
+
+
+def _buffers(names: tuple[str, ...], linear: Linear) -> tuple[Tensor, Tensor | None]:
+    """Room for a chunk's logits and, where a statistic looks at them, its log-probabilities."""
+    buffer = linear.buffer()
+    return buffer, torch.empty_like(buffer) if need_log_probabilities(names) else None
+
+
+def _add(
+    gradients: Gradients,
+    start: int,
+    stop: int,
+    rows: Rows,
+    coefficients: dict[str, Tensor | None],
+    numbers: dict[str, Tensor],
+    log_p: Tensor | None,
+) -> None:
+    slope = gradients.linear.slope(rows.logits)
+    gradient = logits_gradient_(rows, coefficients, whole(rows, numbers), log_p)
+    gradients.add(start, stop, gradient if slope is None else gradient.mul_(slope))
 
 
 class _Total(torch.autograd.Function):
@@ -151,44 +105,80 @@ class _Total(torch.autograd.Function):
         scale: Tensor,
     ):
         linear = Linear(features, weight, bias, *rest)
-        gradients = _Gradients(linear, ctx.needs_input_grad) if any(ctx.needs_input_grad[:3]) else None
-        total = torch.zeros((), dtype=scale.dtype, device=scale.device)
-        logits, buffer = linear.buffers(names)
-        for start, stop in linear.spans():
-            rows = linear.chunk(start, stop, logits)
-            log_p = log_probabilities(names, rows.logits, buffer)
-            numbers = values(names, rows, log_p)
-            if gradients is None:
-                total += (row(numbers, row_weight[start:stop]) * scale[start:stop]).sum()
-                continue
-            leaves = {name: number.detach().requires_grad_() for name, number in numbers.items()}
-            with torch.enable_grad():
-                part = (row(leaves, row_weight[start:stop]) * scale[start:stop]).sum()
-                found = (
-                    torch.autograd.grad(part, tuple(leaves.values()), allow_unused=True)
-                    if part.requires_grad
-                    else (None,) * len(leaves)
-                )
-            total += part.detach()
-            gradients.add(start, stop, logits_gradient_(rows, dict(zip(leaves, found, strict=True)), log_p))
+        with in_own_dtype(linear):
+            total, gradients = _visit(linear, names, row, row_weight, scale, ctx.needs_input_grad)
         ctx.save_for_backward(*(gradients.cast() if gradients is not None else (None, None, None)))
         return total
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor):
-        _check_first_order()
-        scaled = (None if kept is None else kept * upstream.to(kept.dtype) for kept in ctx.saved_tensors)
-        return *scaled, None, None, None, None, None
+        check_first_order()
+        kept = ctx.saved_tensors
+        if upstream.is_cuda or float(upstream) != 1:  # to ask a GPU would stop it; elsewhere a copy of them is saved
+            kept = tuple(None if one is None else one * upstream.to(one.dtype) for one in kept)
+        return *kept, None, None, None, None, None
 
 
-def _parts(linear: Linear) -> tuple[Tensor | None, ...]:
-    # Inside a Function a tensor still says that it requires grad where grad mode is off: two products for nothing.
-    return tuple(t if t is None or torch.is_grad_enabled() else t.detach() for t in linear[:3])
+def _visit(
+    linear: Linear,
+    names: tuple[str, ...],
+    row: RowFunction,
+    row_weight: Tensor,
+    scale: Tensor,
+    needed: tuple[bool, ...],
+) -> tuple[Tensor, Gradients | None]:
+    """The total, and the gradients where any is needed, from one visit to each chunk."""
+    gradients = Gradients(linear, needed) if any(needed[:3]) else None
+    total = torch.zeros((), dtype=scale.dtype, device=scale.device)
+    by_softmax = gradients is not None and names == ("log_probability",) and _leaves_factor_out(linear)
+    buffer, second = (linear.buffer(), None) if by_softmax else _buffers(names, linear)
+    for start, stop in linear.spans():
+        rows = linear.chunk(start, stop, buffer)
+        log_p = None if by_softmax else log_probabilities(names, rows.logits, second)
+        numbers = {names[0]: softmax_(rows)} if by_softmax else values(names, rows, log_p)
+        by_row = row_weight[start:stop], scale[start:stop]
+        part, coefficients = _derivatives(row, numbers, *by_row, wanted=gradients is not None)
+        total += part
+        if by_softmax:
+            _add_softmax(gradients, start, stop, rows, coefficients[names[0]])  # type: ignore[arg-type]
+        elif gradients is not None:
+            _add(gradients, start, stop, rows, coefficients, numbers, log_p)
+    return total, gradients
+
+
+def _leaves_factor_out(linear: Linear) -> bool:
+    # A float16 factor, a row's share of a mean, would lose its digits; a soft cap multiplies each entry by its own.
+    return linear.softcap is None and linear.features.dtype != torch.float16
+
+
+def _add_softmax(gradients: Gradients, start: int, stop: int, rows: Rows, factor: Tensor | None) -> None:
+    """Add c (e_y − p), of logits that `softmax_` turned into p; c is left to the small sides of the products.
+
+    Functions of log p_y alone, which are most losses, are spared one pass over the logits.
+    """
+    factor = rows.logits.new_zeros(len(rows.logits)) if factor is None else -factor
+    add_at_targets_(rows.logits, rows.target, -torch.ones_like(factor))
+    gradients.add(start, stop, rows.logits, factor)
+
+
+def _derivatives(
+    row: RowFunction, numbers: dict[str, Tensor], row_weight: Tensor, scale: Tensor, *, wanted: bool
+) -> tuple[Tensor, dict[str, Tensor | None]]:
+    """Σ_i scale_i row(numbers of row i) and, where wanted, its derivative by each number."""
+    if not wanted:
+        return (row(numbers, row_weight) * scale).sum(), {}
+    leaves = {name: number.detach().requires_grad_() for name, number in numbers.items()}
+    with torch.enable_grad():
+        part = (row(leaves, row_weight) * scale).sum()
+        if not part.requires_grad:
+            return part, dict.fromkeys(leaves)
+        found = torch.autograd.grad(part, tuple(leaves.values()), allow_unused=True)
+    return part.detach(), dict(zip(leaves, found, strict=True))
 
 
 def statistics(names: tuple[str, ...], linear: Linear) -> dict[str, Tensor]:
     """The named statistics of each row, differentiable by features, weight and bias; each has shape (rows,)."""
-    out = _Statistics.apply(*_parts(linear), linear[3:], names)
+    out = _Statistics.apply(*parts(linear), linear[3:], names)
     return dict(zip(names, out, strict=True))
 
 
@@ -198,7 +188,7 @@ def total(row: RowFunction, names: tuple[str, ...], linear: Linear, row_weight: 
     The derivative by the statistics is taken chunk by chunk, so `row` may depend on nothing learned but its statistics:
     `learns_more` tells.
     """
-    return _Total.apply(*_parts(linear), linear[3:], names, row, row_weight, scale)
+    return _Total.apply(*parts(linear), linear[3:], names, row, row_weight, scale)
 
 
 def learns_more(row: RowFunction, names: tuple[str, ...], linear: Linear, row_weight: Tensor) -> bool:

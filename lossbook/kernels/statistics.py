@@ -5,6 +5,7 @@ numbers. Each statistic is written twice, as a value and as a gradient, because 
 leave the second to autograd; a test holds the two equal for each name.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -18,20 +19,39 @@ NAMES = {
     "sum": "Σ z_j",
     "square_sum": "Σ z_j²",
     "softplus_sum": "Σ log(1 + exp(z_j))",
+    "stablemax_sum": "Σ s(z_j), s(z) = z + 1 from 0 on and 1/(1 − z) below",
+    "mean": "μ = Σ z_j / V",
+    "variance": "Σ (z_j − μ)² / V",
+    "others_logsumexp": "log Σ exp(z_j) over the classes that are not the target's; −∞ where there is none",
+    "entropy": "−Σ p_j log p_j, p the softmax of z",
     "log_probability": "z_y − L, formed without cancellation however large the scores are",
     "log_probability_sum": "Σ w_j (z_j − L), w the class weights (1 where none are given)",
     "soft_log_probability": "Σ w_j q_j (z_j − L), q the soft targets",
 }
-NEED_CLASS_INDEX = frozenset({"target", "log_probability"})
+NEED_CLASS_INDEX = frozenset({"target", "log_probability", "others_logsumexp"})
 NEED_SOFT_TARGET = frozenset({"soft_log_probability"})
 
 
 class Rows(NamedTuple):
-    """What the statistics look at: rows of logits with their targets, and the class weights."""
+    """What the statistics look at: rows of logits with their targets, and the class weights.
+
+    It may be a block of the classes only: `logits` and `weight` are then those columns, and class indices count from
+    the block's first column, so that those outside [0, columns) are another block's.
+    """
 
     logits: Tensor  # (rows, classes), in the dtype that sums are taken in
-    target: Any  # (rows,) class indices, or (rows, classes) soft targets; None where no statistic looks at them
+    target: Any  # (rows,) or (rows, positives) class indices, or (rows, classes) soft targets; None where not looked at
     weight: Tensor | None = None  # (classes,)
+
+
+class Whole(NamedTuple):
+    """What the gradient of a block of columns must know of its whole rows."""
+
+    classes: int
+    numbers: dict[str, Tensor]  # the statistics, each (rows,)
+    ties: Tensor | None = None  # (rows,) how many classes share the maximum
+    mass: Tensor | float = 1.0  # Σ_j w_j of all classes
+    soft_mass: Tensor | None = None  # (rows,) Σ_j w_j q_j of all classes
 
 
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -39,20 +59,20 @@ def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def need_log_probabilities(names: tuple[str, ...]) -> bool:
+def need_log_probabilities(names: Iterable[str]) -> bool:
     """Whether one of the statistics looks at z_j − L."""
-    return any("log_probability" in name for name in names)
+    return any("log_probability" in name or name == "entropy" for name in names)
 
 
-def log_probabilities(names: tuple[str, ...], logits: Tensor, out: Tensor | None = None) -> Tensor | None:
+def log_probabilities(names: Iterable[str], logits: Tensor, out: Tensor | None = None) -> Tensor | None:
     """z_j − L of each row, for the statistics that look at it; None where none of the names does."""
     if not need_log_probabilities(names):
         return None
     return torch.log_softmax(logits, -1) if out is None else torch.log_softmax(logits, -1, out=out[: len(logits)])
 
 
-def values(names: tuple[str, ...], rows: Rows, log_p: Tensor | None = None) -> dict[str, Tensor]:
-    """The named statistics of each row, by plain differentiable PyTorch; each has shape (rows,).
+def values(names: Iterable[str], rows: Rows, log_p: Tensor | None = None) -> dict[str, Tensor]:
+    """The named statistics of each whole row, by plain differentiable PyTorch; each has shape (rows,).
 
     `log_p` is what `log_probabilities` gave, where it is at hand.
     """
@@ -75,69 +95,165 @@ def _value(name: str, rows: Rows, log_p: Any) -> Tensor:
         case "square_sum":
             return logits.square().sum(-1)
         case "softplus_sum":
-            return softplus(logits).sum(-1)
+            return softplus(logits, threshold=40).sum(-1)  # torch's 20 loses 2e-9
+        case "stablemax_sum":
+            return stablemax_map(logits).sum(-1)
+        case "mean":
+            return logits.mean(-1)
+        case "variance":
+            return (logits - logits.mean(-1, keepdim=True)).square().mean(-1)  # torch's var warns of no rows
+        case "others_logsumexp":
+            return torch.logsumexp(without_targets(logits, target), -1)
+        case "entropy":
+            return -weighted_by_probability(log_p).sum(-1)
         case "log_probability":
             return log_p.gather(-1, target[:, None]).squeeze(-1)
         case "log_probability_sum":
             return (log_p if weight is None else log_p * weight).sum(-1)
         case "soft_log_probability":
-            soft = _soft_weight(rows)
+            soft = soft_weight(rows)
             return torch.where(soft == 0, 0.0, log_p * soft).sum(-1)  # 0 log 0 is 0: a class without mass may be masked
     raise KeyError(name)
 
 
-def _soft_weight(rows: Rows) -> Tensor:
+def stablemax_map(logits: Tensor) -> Tensor:
+    """s(z) = z + 1 from 0 on, 1/(1 − z) below: grows like a line where exp would, and s(z) s(−z) = 1.
+
+    >>> stablemax_map(torch.tensor([3.0, 0.0, -1.0])).tolist()
+    [4.0, 1.0, 0.5]
+    """
+    # Without the clamp the branch not taken divides by zero at z = 1, and makes the gradient NaN.
+    return torch.where(logits >= 0, logits + 1, 1 / (1 - logits.clamp(max=0)))
+
+
+def without_targets(logits: Tensor, target: Tensor) -> Tensor:
+    """The logits, −∞ at the targets: (rows,) or (rows, positives) class indices; those outside are passed over."""
+    index = target if target.ndim == 2 else target[:, None]
+    columns = logits.shape[-1]
+    at_target = torch.zeros(len(logits), columns + 1, dtype=torch.bool, device=logits.device)
+    at_target.scatter_(-1, torch.where((index >= 0) & (index < columns), index, columns), True)
+    return logits.masked_fill(at_target[:, :columns], -torch.inf)
+
+
+def weighted_by_probability(log_p: Tensor) -> Tensor:
+    """The terms p log p of the entropy, and 0 where p is 0."""
+    return torch.where(log_p == -torch.inf, 0.0, log_p) * log_p.exp()
+
+
+def softmax_(rows: Rows) -> Tensor:
+    """The log-probability of each target, (rows,); the logits become their softmax.
+
+    log p_y is the logarithm of the softmax, as exact as z_y − L; where p_y is too small for a float, it is
+    (z_y − max z) − (log p of the maximum), the other sum taken from what did not underflow.
+    """
+    logits, target = rows.logits, rows.target[:, None]
+    score, top = logits.gather(-1, target).squeeze(-1), logits.amax(-1)
+    p = torch.softmax(logits, -1, out=logits)
+    right = p.gather(-1, target).squeeze(-1)
+    return torch.where(right < torch.finfo(p.dtype).tiny, score - top + p.amax(-1).log(), right.log())
+
+
+def soft_weight(rows: Rows) -> Tensor:
     """w_j q_j, (rows, classes)."""
     soft = rows.target.to(rows.logits.dtype)
     return soft if rows.weight is None else soft * rows.weight
 
 
-def logits_gradient_(rows: Rows, coefficients: dict[str, Tensor | None], log_p: Tensor | None = None) -> Tensor:
+def whole(rows: Rows, numbers: dict[str, Tensor]) -> Whole:
+    """What the gradient must know of rows that are at hand whole."""
+    if "variance" in numbers and "mean" not in numbers:
+        numbers = numbers | {"mean": rows.logits.mean(-1)}
+    return Whole(
+        rows.logits.shape[-1],
+        numbers,
+        (rows.logits == numbers["max"][:, None]).sum(-1) if "max" in numbers else None,
+        float(rows.logits.shape[-1]) if rows.weight is None else rows.weight.sum(),
+        soft_weight(rows).sum(-1) if "soft_log_probability" in numbers else None,
+    )
+
+
+def logits_gradient_(
+    rows: Rows, coefficients: dict[str, Tensor | None], known: Whole, log_p: Tensor | None = None
+) -> Tensor:
     """Σ_k c_k ∂statistic_k/∂z_j, written over what it is made from: the log-probabilities or, without them, the logits.
 
     `coefficients` holds c_k, the derivative of the loss by statistic k, shape (rows,); None counts as zero. `log_p` is
-    what `log_probabilities` gave, where it is at hand. The result is the sum of a few element maps of the logits
-    (softmax, sigmoid, z itself, 1) and of terms that touch few columns.
+    z_j − L; whole rows can do without it, a block of columns cannot where a statistic holds L. The result is the sum of
+    a few element maps of the logits (softmax, sigmoid, z itself, 1) and of terms that touch few columns.
     """
     logits, target, weight = rows
     given = {name: c for name, c in coefficients.items() if c is not None}
-    factor = _softmax_factor(rows, given)
-    others = {"square_sum", "softplus_sum", "max"} & given.keys()
-    if factor is None:
-        gradient = torch.zeros_like(logits) if others else logits.zero_()
+    if log_p is None and (need_log_probabilities(given) or "logsumexp" in given):
+        log_p = torch.log_softmax(logits, -1)
+    entropy = given.get("entropy")
+    by_entropy = None if entropy is None else weighted_by_probability(log_p).mul_(-entropy[:, None])  # type: ignore[arg-type]
+    factor = _softmax_factor(given, known)
+    if factor is not None:
+        gradient = log_p.exp_().mul_(factor[:, None])  # type: ignore[union-attr]
+    elif _MAPS_OF_LOGITS & given.keys():
+        gradient = torch.zeros_like(logits)
     else:
-        log_p = torch.log_softmax(logits, -1) if log_p is None else log_p
-        gradient = log_p.exp_().mul_(factor[:, None])
-    if "square_sum" in given:
-        gradient.addcmul_(logits, given["square_sum"][:, None], value=2)
-    if "softplus_sum" in given:
-        gradient += torch.sigmoid(logits).mul_(given["softplus_sum"][:, None])
-    if "max" in given:
-        at_max = (logits == logits.amax(-1, keepdim=True)).to(logits.dtype)
-        gradient += at_max.mul_((given["max"] / at_max.sum(-1))[:, None])  # ties share, as in torch.amax
-    if "sum" in given:
-        gradient += given["sum"][:, None]
+        gradient = logits.zero_()
+    if by_entropy is not None:
+        gradient += by_entropy
+    for name in _MAPS_OF_LOGITS & given.keys():
+        gradient += _map_of_logits(name, rows, known).mul_(given[name][:, None])
+    for name, share in (("sum", 1.0), ("mean", 1 / known.classes)):
+        if name in given:
+            gradient += share * given[name][:, None]
     if "log_probability_sum" in given:
         by_class = given["log_probability_sum"][:, None]
         gradient += by_class if weight is None else by_class * weight
     if "soft_log_probability" in given:
-        gradient.addcmul_(_soft_weight(rows), given["soft_log_probability"][:, None])
+        gradient.addcmul_(soft_weight(rows), given["soft_log_probability"][:, None])
     at_target = [given[name] for name in ("target", "log_probability") if name in given]
     if at_target:
-        gradient.scatter_add_(-1, target[:, None], torch.stack(at_target).sum(0)[:, None])
+        add_at_targets_(gradient, target, torch.stack(at_target).sum(0))
     return gradient
 
 
-def _softmax_factor(rows: Rows, given: dict[str, Tensor]) -> Tensor | None:
-    """What p_j is multiplied by, from the four statistics that hold L; None where none of them is given."""
+_MAPS_OF_LOGITS = {"square_sum", "softplus_sum", "stablemax_sum", "max", "variance", "others_logsumexp"}
+
+
+def _map_of_logits(name: str, rows: Rows, known: Whole) -> Tensor:
+    """∂statistic/∂z_j where it is a map of z_j and of whole-row numbers; a fresh tensor."""
+    logits, number = rows.logits, known.numbers[name][:, None]
+    match name:
+        case "square_sum":
+            return 2 * logits
+        case "softplus_sum":
+            return torch.sigmoid(logits)
+        case "stablemax_sum":
+            return (1 - logits.clamp(max=0)).pow_(-2)  # 1 from 0 on, s(z)² below
+        case "max":
+            at_max = (logits == number).to(logits.dtype)
+            return at_max.div_(known.ties[:, None])  # type: ignore[index]  # ties share, as in torch.amax
+        case "variance":
+            return (logits - known.numbers["mean"][:, None]).mul_(2 / known.classes)
+        case "others_logsumexp":
+            safe = torch.where(number == -torch.inf, 0.0, number)  # a row without other classes has no gradient
+            return without_targets(logits, rows.target).sub_(safe).exp_()
+    raise KeyError(name)
+
+
+def add_at_targets_(gradient: Tensor, target: Tensor, amount: Tensor) -> None:
+    """Add one number a row at its target; targets outside the block are passed over."""
+    columns = gradient.shape[-1]
+    here = (target >= 0) & (target < columns)
+    gradient.scatter_add_(-1, torch.where(here, target, 0)[:, None], torch.where(here, amount, 0.0)[:, None])
+
+
+def _softmax_factor(given: dict[str, Tensor], known: Whole) -> Tensor | None:
+    """What p_j is multiplied by, from the statistics that hold L; None where none of them is given."""
     factors: list[Tensor] = []
     if "logsumexp" in given:
         factors.append(given["logsumexp"])
     if "log_probability" in given:
         factors.append(-given["log_probability"])
     if "log_probability_sum" in given:
-        mass = rows.logits.shape[-1] if rows.weight is None else rows.weight.sum()
-        factors.append(-given["log_probability_sum"] * mass)
+        factors.append(-given["log_probability_sum"] * known.mass)
     if "soft_log_probability" in given:
-        factors.append(-given["soft_log_probability"] * _soft_weight(rows).sum(-1))
+        factors.append(-given["soft_log_probability"] * known.soft_mass)  # type: ignore[operator]
+    if "entropy" in given:
+        factors.append(-given["entropy"] * known.numbers["entropy"])
     return torch.stack(factors).sum(0) if factors else None

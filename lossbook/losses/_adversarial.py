@@ -1,6 +1,5 @@
 """A loss of clean and attacked class scores: comp-sum, and a price on how far the margins move."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -8,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lossbook.checks import bad_type, bad_value, check_floating, check_number, check_same_device, check_same_shape
-from lossbook.logits import LinearLogits, row_loss
+from lossbook.logits import LinearLogits, Statistics, row_loss
 from lossbook.losses._classification import Logits, Target, Weight, comp_sum_loss
 
 
@@ -61,7 +60,7 @@ def smooth_adversarial_comp_sum_loss(
     clean = comp_sum_loss(_divided(logits, rho), target, tau=tau, **options)
     moved = _difference(adversarial_logits, logits)
 
-    def distance(stats: SimpleNamespace) -> Tensor:
+    def distance(stats: Statistics) -> Tensor:
         # Σ_{k≠y} (δ_y − δ_k)² with δ = z' − z; the root's gradient at 0 is defined as 0.
         square = stats.square_sum - 2 * stats.target * stats.sum + stats.classes * stats.target.square()
         still = square <= 0

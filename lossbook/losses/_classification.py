@@ -4,7 +4,6 @@ Each is a few lines on row statistics, so each takes a logits tensor or `LinearL
 """
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lossbook.checks import check_number
-from lossbook.logits import LinearLogits, row_loss
+from lossbook.logits import LinearLogits, Statistics, row_loss
 
 Logits = Float[Tensor, "*batch classes"] | LinearLogits
 Target = Int[Tensor, "*batch"]
@@ -62,7 +61,7 @@ def cross_entropy(
     options: dict[str, Any] = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
     if isinstance(target, Tensor) and target.is_floating_point():
 
-        def soft(stats: SimpleNamespace) -> Tensor:
+        def soft(stats: Statistics) -> Tensor:
             loss = -(1 - epsilon) * stats.soft_log_probability
             return loss - epsilon / stats.classes * stats.log_probability_sum if epsilon else loss
 
@@ -71,7 +70,7 @@ def cross_entropy(
     if not epsilon:
         return row_loss(lambda stats: -stats.log_probability, logits, target, ("log_probability",), **options)
 
-    def smoothed(stats: SimpleNamespace) -> Tensor:
+    def smoothed(stats: Statistics) -> Tensor:
         right = -(1 - epsilon) * stats.weight * stats.log_probability
         return right - epsilon / stats.classes * stats.log_probability_sum
 

@@ -14,6 +14,7 @@ from lossbook.kernels.statistics import (
     accumulation_dtype,
     logits_gradient_,
     values,
+    whole,
 )
 
 ROWS, CLASSES = 5, 4
@@ -44,6 +45,11 @@ def by_hand(name, row, target, weight):
         return row[target] - (log_sum if name == "log_probability" else 0)
     if name in ("logsumexp", "max"):
         return log_sum if name == "logsumexp" else sorted(row)[-1]
+    if name == "others_logsumexp":
+        return math.log(math.fsum(math.exp(score) for j, score in enumerate(row) if j != target))
+    if name in ("mean", "variance"):
+        mean = math.fsum(row) / len(row)
+        return mean if name == "mean" else math.fsum((score - mean) ** 2 for score in row) / len(row)
     total = 0.0
     for j, score in enumerate(row):
         if name == "sum":
@@ -52,6 +58,10 @@ def by_hand(name, row, target, weight):
             total += score * score
         elif name == "softplus_sum":
             total += math.log(1 + math.exp(score))
+        elif name == "stablemax_sum":
+            total += score + 1 if score >= 0 else 1 / (1 - score)
+        elif name == "entropy":
+            total -= math.exp(score - log_sum) * (score - log_sum)
         elif name == "log_probability_sum":
             total += weight[j] * (score - log_sum)
         elif name == "soft_log_probability":
@@ -76,7 +86,8 @@ def gradients(names, rows, coefficients):
     found = values(names, rows._replace(logits=leaf))
     total = sum((found[name] * coefficients[name]).sum() for name in names)
     (wanted,) = torch.autograd.grad(total, leaf)
-    return logits_gradient_(rows._replace(logits=rows.logits.clone()), dict(coefficients)), wanted
+    known = whole(rows, values(names, rows))
+    return logits_gradient_(rows._replace(logits=rows.logits.clone()), dict(coefficients), known), wanted
 
 
 @weightings
@@ -91,7 +102,7 @@ def test_the_gradient_of_each_statistic_alone_and_of_all_together_is_autograds(n
 @pytest.mark.parametrize("names", [BY_CLASS, BY_MASS], ids=lambda names: "+".join(names))
 def test_scores_of_minus_infinity_have_the_gradient_of_autograd_where_it_is_defined(names, generator):
     names = tuple(
-        name for name in names if name not in ("square_sum", "sum", "log_probability_sum")
+        name for name in names if name not in ("square_sum", "sum", "mean", "variance", "log_probability_sum")
     )  # −inf by definition
     rows = problem(names, False, generator)
     rows.logits[:, -1] = -math.inf
@@ -116,16 +127,18 @@ def test_a_statistic_without_a_coefficient_adds_nothing_to_the_gradient(generato
     rows = problem(BY_CLASS, True, generator)
     some = torch.randn(ROWS, dtype=torch.float64, generator=generator)
     with_nothing = {name: some if name == "logsumexp" else None for name in BY_CLASS}
-    alone = logits_gradient_(rows._replace(logits=rows.logits.clone()), {"logsumexp": some})
-    assert torch.equal(logits_gradient_(rows._replace(logits=rows.logits.clone()), with_nothing), alone)
+    known = whole(rows, values(BY_CLASS, rows))
+    alone = logits_gradient_(rows._replace(logits=rows.logits.clone()), {"logsumexp": some}, known)
+    assert torch.equal(logits_gradient_(rows._replace(logits=rows.logits.clone()), with_nothing, known), alone)
 
 
 def test_the_gradient_is_written_over_the_log_probabilities_or_the_logits(generator):
     rows = problem(BY_CLASS, False, generator)
     coefficients = {name: torch.ones(ROWS, dtype=torch.float64) for name in BY_CLASS}
     log_p = torch.log_softmax(rows.logits, -1)
-    assert logits_gradient_(rows, coefficients, log_p).data_ptr() == log_p.data_ptr()
-    assert logits_gradient_(rows, {"sum": coefficients["sum"]}).data_ptr() == rows.logits.data_ptr()
+    known = whole(rows, values(BY_CLASS, rows))
+    assert logits_gradient_(rows, coefficients, known, log_p).data_ptr() == log_p.data_ptr()
+    assert logits_gradient_(rows, {"sum": coefficients["sum"]}, known).data_ptr() == rows.logits.data_ptr()
 
 
 def test_an_unknown_statistic_is_refused_by_the_engine_too(generator):
