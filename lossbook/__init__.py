@@ -7,9 +7,21 @@
 Importing it loads nothing but torch and touches no global state.
 """
 
+from lossbook.capping import softcap
 from lossbook.claims import ClaimError, check_gradient, claim
 from lossbook.devices import device
 from lossbook.logits import LinearLogits, row_loss, row_statistics
+from lossbook.teacher_logits import teacher_statistics
 
 __version__ = "0.1.0"
-__all__ = ["ClaimError", "LinearLogits", "check_gradient", "claim", "device", "row_loss", "row_statistics"]
+__all__ = [
+    "ClaimError",
+    "LinearLogits",
+    "check_gradient",
+    "claim",
+    "device",
+    "row_loss",
+    "row_statistics",
+    "softcap",
+    "teacher_statistics",
+]

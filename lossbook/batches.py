@@ -53,7 +53,8 @@ def prepare(
             raise bad_value("logits", logits, "shape (*batch, classes) with at least one class")
     if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
         raise bad_type("ignore_index", ignore_index, "an integer")
-    shape, classes = logits.shape[:-1], logits.shape[-1]
+    whole = logits.shape  # asked once: over a group of processes it is a message
+    shape, classes = whole[:-1], whole[-1]
     if weight is not None:
         if check_floating("weight", weight).shape != (classes,):
             raise bad_value("weight", weight, f"one weight per class, shape ({classes},)")

@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `lossbook`; those of the process by default.
 
     Returns:
-        0, or 1 when `doctor` misses something needed, or 2 when the request cannot be met.
+        0, or 1 when `doctor` misses something needed, or 2 when the request cannot be met, or 130 when Ctrl-C ended a
+        benchmark early.
     """
     parser = _parser()
     options, rest = parser.parse_known_args(argv)
@@ -71,10 +72,14 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="FOLDER", help="keep the run there, and go on there after an interruption"
     )
 
-    bench = command("bench", _bench, "Measure the book on this machine.")
+    bench = command("bench", _bench, "Measure the book's engines and their peers on this device, or its explorers.")
+    bench.add_argument("--quick", action="store_true", help="two minutes on two CPU cores instead of the whole set")
+    bench.add_argument("--only", metavar="KIND", help="only rows, linear or pairs")
+    bench.add_argument("--out", type=Path, metavar="FILE", help="write the table there (CSV, and Markdown beside it)")
     bench.add_argument(
-        "--widgets", action="store_true", required=True, help="from slider to new picture, for each explorer"
+        "--record", action="store_true", help="keep the table in data/benchmarks/; on a GPU it is kept unless --quick"
     )
+    bench.add_argument("--widgets", action="store_true", help="from slider to new picture, for each explorer")
     return parser
 
 
@@ -177,10 +182,35 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from lossbook.widgets import benchmark
+    if options.widgets:
+        if options.quick or options.only or options.out or options.record:
+            raise UsageError("--widgets measures explorers: leave out --quick, --only, --out and --record")
+        from lossbook.widgets import benchmark
 
-    benchmark.main(options.rest)
-    return 0
+        benchmark.main(options.rest)
+        return 0
+    if options.rest:
+        raise UsageError(f"unrecognized arguments: {' '.join(options.rest)}")
+    from lossbook import benchmarks, device
+
+    if options.only is not None:
+        _check_among("--only", options.only, benchmarks.KINDS)
+    if options.out is not None and not options.out.absolute().parent.is_dir():
+        raise UsageError(f"--out: got {str(options.out)!r}, expected a file in a folder that is there")
+    try:
+        place = device()
+    except ValueError as error:  # LOSSBOOK_DEVICE names none
+        raise UsageError(str(error)) from error
+    chosen = benchmarks.configurations(place, options.quick, options.only)
+    limit = benchmarks.LIMITS.get((place.type, options.quick))
+    table = benchmarks.run(chosen, place, limit=limit, say=lambda line: print(line, file=sys.stderr, flush=True))
+    print(benchmarks.text(table))
+    kept = [options.out] if options.out is not None else []
+    if options.record or (place.type == "cuda" and not options.quick):
+        kept.append(None)
+    for path in kept if len(table) else ():
+        print(f"kept in {benchmarks.save(table, path)}")
+    return 130 if table.attrs["interrupted"] else 0
 
 
 def _changes(config: Any, assignments: Iterable[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lossbook import kernels
+from lossbook.capping import softcap
 from lossbook.checks import (
     bad_type,
     bad_value,
@@ -24,7 +25,8 @@ class LinearLogits:
 
     Args:
         features: (*batch, dimension), floating point.
-        weight: (classes, dimension), the classifier; for contrastive losses, the other side's embeddings.
+        weight: (classes, dimension), the classifier; for contrastive losses, the other side's embeddings. A DTensor
+            sharded by classes brings its group along.
         bias: (classes,), or None.
         memory_budget: bytes that one chunk of logits may take, 64 MiB by default.
         softcap: c > 0: each logit z becomes c tanh(z/c). None: no cap.
@@ -67,6 +69,7 @@ class LinearLogits:
     sharded: Literal["classes", "both"] = field(default="classes", kw_only=True)
 
     def __post_init__(self) -> None:
+        self._take_local_part()
         features = check_floating("features", self.features)
         weight, bias = check_floating("weight", self.weight), self.bias
         if features.ndim < 1:
@@ -81,6 +84,16 @@ class LinearLogits:
                 if tensor.dtype != features.dtype and not torch.is_autocast_enabled(features.device.type):
                     raise bad_type(name, tensor, f"the dtype of features, {features.dtype}")
         self._check_options()
+
+    def _take_local_part(self) -> None:
+        """Of a DTensor sharded by classes this process has a slice, and the group is its mesh's."""
+        if not isinstance(self.weight, Tensor) or type(self.weight) in (Tensor, torch.nn.Parameter):
+            return
+        weight, group = kernels.local_part(self.weight, self.group)
+        if group is not self.group:
+            bias = self.bias if self.bias is None else kernels.local_part(self.bias)[0]
+            for name, value in (("weight", weight), ("bias", bias), ("group", group)):
+                object.__setattr__(self, name, value)
 
     def _check_options(self) -> None:
         for name, least in (("memory_budget", 1), ("shift", 0)):
@@ -125,4 +138,4 @@ class LinearLogits:
         """The logits themselves, capped, for a look or a comparison; of this process's classes."""
         logits = self.features @ self.weight.T
         logits = logits if self.bias is None else logits + self.bias
-        return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
+        return logits if self.softcap is None else softcap(logits, self.softcap)

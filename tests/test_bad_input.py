@@ -11,7 +11,17 @@ import pytest
 import torch
 
 import lossbook
-from lossbook import LinearLogits, check_gradient, claim, losses, row_loss, row_statistics
+from lossbook import (
+    LinearLogits,
+    check_gradient,
+    claim,
+    losses,
+    metrics,
+    row_loss,
+    row_statistics,
+    softcap,
+    teacher_statistics,
+)
 from lossbook.catalog import find
 
 Z, Y = torch.zeros(4, 3), torch.tensor([0, 1, 2, 0])
@@ -43,12 +53,36 @@ def adversarial(moved: Any = Z, logits: Any = Z, **options: Any) -> torch.Tensor
     return losses.smooth_adversarial_comp_sum_loss(logits, Y, adversarial_logits=moved, **options)
 
 
+def decoupled(target: Any = Y, logits: Any = Z, **options: Any) -> torch.Tensor:
+    return losses.decoupled_softmax_loss(logits, target, **options)
+
+
+def siglip(images: Any = FEATURES, texts: Any = FEATURES, **options: Any) -> torch.Tensor:
+    return losses.siglip_loss(images, texts, **options)
+
+
+def nce(first: Any = FEATURES, second: Any = FEATURES, **options: Any) -> torch.Tensor:
+    return losses.info_nce_loss(first, second, **options)
+
+
+def ranked(queries: Any = FEATURES, documents: Any = FEATURES, **options: Any) -> torch.Tensor:
+    return losses.mann_whitney_loss(queries, documents, **options)
+
+
+def taught(teacher: Any = Z, names: Any = ("kl",), student: Any = Z, **options: Any) -> Any:
+    return teacher_statistics(student, teacher, names, **options)
+
+
 def statistics(names: Any, target: Any = Y, logits: Any = Z) -> Any:
     return row_statistics(logits, target, names)
 
 
 def linear(weight: Any = WEIGHT, *, features: Any = FEATURES, bias: Any = BIAS, **options: Any) -> LinearLogits:
     return LinearLogits(features, weight, bias, **options)
+
+
+def siglip_row(logits: Any) -> torch.Tensor:
+    return row_loss(lambda stats: stats.softplus_sum - stats.target, logits, Y, ("softplus_sum", "target"))
 
 
 def row(function: Any, logits: Any = Z) -> torch.Tensor:
@@ -72,7 +106,7 @@ class Bad(NamedTuple):
 
 
 V, T = ValueError, TypeError
-FLOATS, ATTACK = "a floating-point tensor", "adversarial_logits"
+FLOATS, ATTACK, GF = "a floating-point tensor", "adversarial_logits", "gradient_filter"
 TABLE = [
     Bad("logits as a list", lambda: entropy([[0.0, 1.0]]), T, "logits", "[[0.0, 1.0]] (list)", FLOATS),
     Bad("logits as an array", lambda: entropy(np.zeros((4, 3))), T, "logits", "ndarray", FLOATS),
@@ -127,6 +161,56 @@ TABLE = [
     Bad("one action", lambda: rewards(Z[:, :1]), V, "outputs", "shape (4, 1)", "the abstaining action"),
     Bad("soft rewards", lambda: rewards(target=SOFT), V, "target", "shape (4, 3)", "class indices of shape (4,)"),
     Bad("negative cost", lambda: rewards(cost=-4), V, "cost", "-4", "a finite number >= 0"),
+    Bad("sharpness zero", lambda: losses.z_loss(Z, Y, sharpness=0), V, "sharpness", "0", "a finite number > 0"),
+    Bad("aim infinite", lambda: losses.z_loss(Z, Y, aim=math.inf), V, "aim", "inf", "a finite number"),
+    Bad("epsilon zero", lambda: losses.log_spherical_softmax_loss(Z, Y, epsilon=0), V, "epsilon", "0", "> 0"),
+    Bad("weights without classes", lambda: losses.logit_square_penalty(Z, weight=BIAS), T, "weight", "(3,)", "None"),
+    Bad("several classes one too large", lambda: decoupled(Y[:, None] + 1), V, "target", "class 3", "0 to 2"),
+    Bad("several classes for too few rows", lambda: decoupled(Y[:3, None]), V, "target", "(3, 1)", "shape (4,)"),
+    Bad("several soft classes", lambda: decoupled(SOFT), T, "target", "float32", "class indices"),
+    Bad("a weight too few, decoupled", lambda: decoupled(Y[:, None], weight=M), V, "weight", "(5,)", "shape (3,)"),
+    Bad("learned weights, decoupled", lambda: decoupled(Y[:, None], weight=LEARNED), V, "weight", "grad", "a constant"),
+    Bad("images as a list", lambda: siglip([[0.0]]), T, "images", "[[0.0]] (list)", FLOATS),
+    Bad("no pair", lambda: siglip(FEATURES[:0]), V, "images", "(0, 2)", "at least one pair"),
+    Bad("a text too few", lambda: siglip(texts=FEATURES[:3]), V, "texts", "(3, 2)", "of images, (4, 2)"),
+    Bad(
+        "texts in another precision", lambda: siglip(texts=FEATURES.double()), T, "texts", "float64", "dtype of images"
+    ),
+    Bad("a scale for each", lambda: siglip(scale=M), T, "scale", "shape (5,)", "a floating-point scalar tensor"),
+    Bad("bias NaN", lambda: siglip(bias=math.nan), V, "bias", "nan", "a finite number"),
+    Bad("a weight a text too many", lambda: siglip(weight=M), V, "weight", "(5,)", "one weight per pair, shape (4,)"),
+    Bad("weights over processes", lambda: siglip(weight=M[:4], group=0), V, "weight", "(4,)", "None where the pairs"),
+    Bad("no memory for pairs", lambda: siglip(memory_budget=0), V, "memory_budget", "0", "bytes > 0"),
+    Bad("temperature zero", lambda: nce(temperature=0), V, "temperature", "0", "a finite number > 0"),
+    Bad("a learned temperature below zero", lambda: nce(temperature=M[0] - 1), V, "temperature", "-1.0", "> 0"),
+    Bad("a symmetric loss by a number", lambda: nce(symmetric=1), T, "symmetric", "1 (int)", "True or False"),
+    Bad(
+        "no memory for rows and columns", lambda: nce(symmetric=True, memory_budget=-1), V, "memory_budget", "-1", "> 0"
+    ),
+    Bad("pairs by an unknown reduction", lambda: nce(reduction="pairs"), V, "reduction", "'pairs'", "'mean'"),
+    Bad("an unknown mean of comparisons", lambda: ranked(reduction="avg"), V, "reduction", "'avg'", "'pairs'"),
+    Bad("a document too few", lambda: ranked(documents=FEATURES[:3]), V, "documents", "(3, 2)", "at least the 4"),
+    Bad("documents of another dimension", lambda: ranked(documents=Z), V, "documents", "(4, 3)", "(documents, 2)"),
+    Bad("more queries than scores", lambda: ranked(documents=None), V, "queries", "(4, 2)", "for each query"),
+    Bad("a cap of zero", lambda: softcap(Z, 0), V, "cap", "0", "a finite number > 0"),
+    Bad("a teacher of other classes", lambda: taught(Z[:, :2]), V, "teacher", "(4, 2)", "shape of student, (4, 3)"),
+    Bad("a teacher that learns", lambda: taught(LEARNED_SOFT), V, "teacher", "grad", "constants"),
+    Bad("a teacher elsewhere", lambda: taught(Z.to("meta")), V, "teacher", "on meta", "device of student, cpu"),
+    Bad("a student as a list", lambda: taught(student=[0.0]), T, "student", "[0.0] (list)", FLOATS),
+    Bad("an unknown divergence", lambda: taught(names=("tvd",)), V, "names", "'tvd'", "'kl'"),
+    Bad("a bare divergence", lambda: taught(names="kl"), T, "names", "'kl' (str)", "a tuple of statistics"),
+    Bad("no target for the others", lambda: taught(names=("others_cross_entropy",)), T, "target", "None", "looks at"),
+    Bad("a taught class above the last", lambda: taught(target=Y + 1), V, "target", "class 3", "0 to 2"),
+    Bad("beta one", lambda: taught(beta=1.0), V, "beta", "1.0", "> 0 and < 1"),
+    Bad("a cold teacher", lambda: taught(temperature=0), V, "temperature", "0", "a finite number > 0"),
+    Bad("positives by integers", lambda: metrics.auc(Y, M), T, "positives", "int64", FLOATS),
+    Bad("no negatives", lambda: metrics.auc(M, M[:0]), V, "negatives", "shape (0,)", "at least one score"),
+    Bad("a score that is none", lambda: metrics.auc(M / 0, M), V, "positives", "NaN", "an order"),
+    Bad("k zero", lambda: metrics.top_k_error(Z, Y, k=0), V, "k", "0", "an integer >= 1"),
+    Bad(
+        "a rank of a class above the last", lambda: metrics.target_rank(Z, Y + 1), V, "target", "(4,)", "classes 0 to 2"
+    ),
+    Bad("the rank of no row", lambda: metrics.mean_reciprocal_rank(Z[:0], Y[:0]), V, "scores", "(0, 3)", "one row"),
     Bad("margin as a float", lambda: losses.logistic_loss(0.5), T, "margin", "0.5 (float)", FLOATS),
     Bad("integer margin", lambda: losses.savage_loss(Y), T, "margin", "int64", FLOATS),
     Bad("margin weight too big", lambda: losses.hinge_loss(M, weight=Z), V, "weight", "(4, 3)", "of margin, (5,)"),
@@ -152,6 +236,18 @@ TABLE = [
     Bad("no memory", lambda: linear(memory_budget=0), V, "memory_budget", "0", "bytes > 0"),
     Bad("half a byte", lambda: linear(memory_budget=0.5), T, "memory_budget", "0.5", "bytes > 0"),
     Bad("memory True", lambda: linear(memory_budget=True), T, "memory_budget", "True", "bytes > 0"),
+    Bad("a soft cap of zero", lambda: linear(softcap=0.0), V, "softcap", "0.0", "a finite number > 0"),
+    Bad("a soft cap NaN", lambda: linear(softcap=math.nan), V, "softcap", "nan", "a finite number > 0"),
+    Bad("a shift back", lambda: linear(features=Z[None, :, :2], shift=-1), V, "shift", "-1", "positions >= 0"),
+    Bad("half a shift", lambda: linear(features=Z[None, :, :2], shift=0.5), T, "shift", "0.5", "positions >= 0"),
+    Bad("a shift of one vector", lambda: linear(features=Z[0, :2], shift=1), V, "shift", "1", "(*batch, positions"),
+    Bad("an unknown engine", lambda: linear(engine="fast"), V, "engine", "'fast'", "'chunked', 'tile', 'gram'"),
+    Bad("a filter below zero", lambda: linear(engine="tile", gradient_filter=-1e-3), V, GF, "-0.001", ">= 0"),
+    Bad("a filter in chunks", lambda: linear(gradient_filter=1e-3), V, GF, "0.001", 'engine="tile"'),
+    Bad("a filter of a sum", lambda: siglip_row(linear(engine="tile", gradient_filter=1e-3)), V, GF, "", ""),
+    Bad("no logits, yet a softmax", lambda: entropy(linear(engine="gram")), V, "engine", "'gram'", "log_probability"),
+    Bad("sharded by rows", lambda: linear(sharded="rows"), V, "sharded", "'rows'", "'classes', 'both'"),
+    Bad("shifted soft targets", lambda: entropy(linear(shift=1), SOFT), T, "target", "float32", "class indices"),
     Bad("an unknown statistic", lambda: statistics(("median",)), V, "names", "'median'", "'target', 'logsumexp'"),
     Bad("a statistic that is no name", lambda: statistics((3,)), V, "names", "3", "'target', 'logsumexp'"),
     Bad("a bare name", lambda: statistics("target"), T, "names", "'target' (str)", "a tuple of statistics"),

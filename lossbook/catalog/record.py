@@ -7,7 +7,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 Origin = Literal["likelihood", "MAP", "decision theory", "surrogate", "heuristic", "hybrid"]
-Inputs = Literal["logits", "margin", "error"]
+Inputs = Literal["logits", "margin", "error", "pairs"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ class Record:
     """A loss as the book knows it.
 
     `function` is the public loss; `gradient` is its closed form by the first input, one row or element at a time,
-    without weights: (logits, target, **parameters), (margin, **parameters) or (prediction, target, **parameters).
+    without weights: (logits, target, **parameters), (margin, **parameters) or (prediction, target, **parameters). One
+    of pairs takes two sets of embeddings, a row a pair; its rows see each other, and `gradient` is that of their sum.
     """
 
     function: Callable[..., Tensor]
@@ -122,5 +123,6 @@ class Record:
         if target is None and self.inputs == "error":
             target = first.new_zeros(first.shape)
         if target is None:
-            raise TypeError(f"target: got None, expected class indices: {self.key} is a loss of logits")
+            expected = "class indices" if self.inputs == "logits" else "the other side's embeddings"
+            raise TypeError(f"target: got None, expected {expected}: {self.key} is a loss of {self.inputs}")
         return (first, target)

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossbook.kernels import chunked, gram, tiles
+from lossbook.kernels import chunked, gram, ring, sharded, tiles
 from lossbook.kernels.chunked import RowFunction
 from lossbook.kernels.chunked import total as linear_total
 from lossbook.kernels.linear import Linear
+from lossbook.kernels.sharded import local_part
 from lossbook.kernels.statistics import (
     NAMES,
     NEED_CLASS_INDEX,
@@ -36,12 +37,14 @@ __all__ = [
     "linear_engine",
     "linear_statistics",
     "linear_total",
+    "local_part",
     "masks_rows",
     "takes_one_visit",
     "total_classes",
 ]
 
 LINEAR_ENGINES = {"chunked": chunked, "tile": tiles, "gram": gram}
+_SPREAD = {"classes": sharded, "both": ring}
 _HAS_TRITON = find_spec("triton") is not None
 
 
@@ -81,10 +84,7 @@ def linear_engine(names: tuple[str, ...], linear: Linear) -> str:
 def linear_statistics(names: tuple[str, ...], linear: Linear) -> dict[str, Tensor]:
     """The named statistics of each row of linear logits, differentiable; each has shape (rows,)."""
     if linear.group is not None:
-        from lossbook.kernels import ring, sharded  # which need torch.distributed, and few readers do
-
-        spread = {"classes": sharded, "both": ring}[linear.sharded]
-        return spread.statistics(names, linear, linear.group)
+        return _SPREAD[linear.sharded].statistics(names, linear, linear.group)
     engine = linear_engine(names, linear)
     if torch.compiler.is_compiling():
         from lossbook.kernels import ops_linear
@@ -97,8 +97,6 @@ def total_classes(linear: Any) -> int:
     """The number of classes, of all processes where the logits are spread over some."""
     if linear.group is None:
         return linear.weight.shape[0]
-    from lossbook.kernels import sharded
-
     return sharded.total_classes(linear, linear.group)
 
 

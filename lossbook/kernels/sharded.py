@@ -12,7 +12,7 @@ Tested with gloo on the CPU; nothing in it is special to gloo, but NCCL on GPUs 
 Reference: Shoeybi et al. 2019, arXiv 1909.08053 (the vocabulary-parallel cross-entropy of Megatron-LM).
 """
 
-import zlib
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from lossbook.kernels import states, tiles
 from lossbook.kernels.linear import Linear, check_first_order, in_own_dtype, parts
+from lossbook.kernels.statistics import NAMES
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SAMPLE = 8  # entries of the features that processes compare
@@ -98,29 +99,32 @@ def agree(names: tuple[str, ...], linear: Linear, group: Any, *, replicated: boo
     """
     check_group(group)
     features, weight, bias = linear[:3]
-    told = {
-        "weight: dimension": weight.shape[1],
-        "features: dtype": _DTYPES.index(features.dtype) if features.dtype in _DTYPES else -1,
-        "bias: how many": 0 if bias is None else 1,
-        "names: a checksum of the statistics": zlib.crc32(" ".join(names).encode()),
-        "features, weight, bias: which ones require grad, as bits": sum(
-            2**k for k, part in enumerate(parts(linear)) if part is not None and part.requires_grad
-        ),
+    rows = (features.shape[0], _checksum(linear.target)) if replicated else (0, 0)
+    learned = [k for k, part in enumerate(parts(linear)) if part is not None and part.requires_grad]
+    told: dict[str, tuple[float, Callable[[int], Any]]] = {  # what to compare: a number, and how to say it
+        "weight: dimension": (weight.shape[1], int),
+        "features: dtype": (_DTYPES.index(features.dtype), _DTYPES.__getitem__),
+        "bias: how many": (bias is not None, int),
+        "names": (sum(2**k for k, name in enumerate(NAMES) if name in names), lambda bits: _chosen(NAMES, bits)),
+        "requires grad": (sum(2**k for k in learned), lambda bits: _chosen(Linear._fields[:3], bits)),
+        "features: rows that count": (rows[0], int),
+        "target: a checksum": (rows[1], int),
     }
-    if replicated:
-        told["features: rows that count"] = features.shape[0]
-        told["target: a checksum"] = _checksum(linear.target)
-    row = torch.tensor([weight.shape[0], *told.values()], dtype=torch.float64, device=features.device)
-    table = torch.stack(gather(row, group)).cpu()
-    for k, name in enumerate(told, start=1):
-        for rank, number in enumerate(table[:, k].tolist()):
-            if number != table[0, k]:
+    row = [weight.shape[0], *(number for number, _ in told.values())]
+    table = torch.stack(gather(torch.tensor(row, dtype=torch.float64, device=features.device), group)).long().tolist()
+    for k, (name, (_, said)) in enumerate(told.items(), start=1):
+        for rank, numbers in enumerate(table):
+            if numbers[k] != table[0][k]:
                 raise ValueError(
-                    f"{name}: got {number:.0f} on process {rank}, expected {table[0, k]:.0f} as on process 0"
+                    f"{name}: got {said(numbers[k])} on process {rank}, expected {said(table[0][k])} as on process 0"
                 )
     if replicated:
         _check_replicated(features, group)
-    return [int(count) for count in table[:, 0]]
+    return [numbers[0] for numbers in table]
+
+
+def _chosen(names: Iterable[str], bits: int) -> str:
+    return ", ".join(name for k, name in enumerate(names) if bits >> k & 1) or "none"
 
 
 def _check_replicated(features: Tensor, group: Any) -> None:

@@ -37,16 +37,18 @@ FIELDS = {
     "log_probability_sum": (*_SOFTMAX, "mass", "moment"),
     "soft_log_probability": (*_SOFTMAX, "soft_mass", "soft_moment"),
 }
+_ORDER = tuple(dict.fromkeys(field for name in ("logsumexp", *FIELDS) for field in FIELDS[name]))
 _IDENTITY = {"max": -torch.inf, "others_max": -torch.inf}  # of all other fields it is 0
 
 
 def fields(names: Iterable[str]) -> tuple[str, ...]:
-    """What the named statistics keep of a row, each once and in a fixed order.
+    """What the named statistics keep of a row, each once, in an order that does not depend on that of the names.
 
     >>> fields(("log_probability", "logsumexp"))
     ('max', 'exp_sum', 'target')
     """
-    return tuple(dict.fromkeys(field for name in names for field in FIELDS[name]))
+    wanted = {field for name in names for field in FIELDS[name]}
+    return tuple(field for field in _ORDER if field in wanted)
 
 
 def empty(names: Iterable[str], rows: int, like: Tensor) -> State:

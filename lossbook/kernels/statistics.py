@@ -129,10 +129,10 @@ def stablemax_map(logits: Tensor) -> Tensor:
 def without_targets(logits: Tensor, target: Tensor) -> Tensor:
     """The logits, −∞ at the targets: (rows,) or (rows, positives) class indices; those outside are passed over."""
     index = target if target.ndim == 2 else target[:, None]
-    columns = logits.shape[-1]
-    at_target = torch.zeros(len(logits), columns + 1, dtype=torch.bool, device=logits.device)
-    at_target.scatter_(-1, torch.where((index >= 0) & (index < columns), index, columns), True)
-    return logits.masked_fill(at_target[:, :columns], -torch.inf)
+    inside = (index >= 0) & (index < logits.shape[-1])
+    at_target = torch.zeros_like(logits, dtype=torch.uint8)
+    at_target.scatter_reduce_(-1, torch.where(inside, index, 0), inside.to(torch.uint8), "amax")
+    return logits.masked_fill(at_target.view(torch.bool), -torch.inf)
 
 
 def weighted_by_probability(log_p: Tensor) -> Tensor:

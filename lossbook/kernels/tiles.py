@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from lossbook.kernels import states
-from lossbook.kernels.chunked import RowFunction
 from lossbook.kernels.linear import Linear, check_first_order, in_own_dtype, parts
 from lossbook.kernels.statistics import Rows, accumulation_dtype, add_at_targets_, logits_gradient_
 
@@ -176,11 +175,7 @@ def add_gradients(
         some = states.at(kept, rows)
         known = states.whole(names, some, tiles.part.classes)
         coefficients: dict[str, Tensor | None] = dict(zip(names, upstream[:, rows], strict=True))
-        row_sum = (
-            None
-            if into.features is None
-            else into.features.new_zeros(into.features[rows].shape, dtype=tiles.buffer.dtype)
-        )
+        row_sum = None if into.features is None else torch.zeros_like(into.features[rows], dtype=tiles.buffer.dtype)
         for chosen, tile in tiles.of_rows(rows):
             seen = tiles.logits(tile)
             log_p = states.log_probabilities(seen.logits, some) if states.need_softmax(names) else None
@@ -300,11 +295,6 @@ def statistics(names: tuple[str, ...], linear: Linear, *, sort_classes: bool = T
         return {}
     out = _Statistics.apply(*parts(linear), linear[3:], names, sort_classes)
     return dict(zip(names, out, strict=True))
-
-
-def total(row: RowFunction, names: tuple[str, ...], linear: Linear, row_weight: Tensor, scale: Tensor) -> Tensor:
-    """Σ_i scale_i row(statistics of row i, weight of row i), a scalar; `row` may learn something of its own."""
-    return (row(statistics(names, linear), row_weight) * scale).sum()
 
 
 def check_filter(names: tuple[str, ...], below: float | None) -> None:

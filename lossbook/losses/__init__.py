@@ -1,4 +1,4 @@
-"""The losses: plain functions of (logits, target), of (margin), or of (prediction, target), options by keyword.
+"""The losses: plain functions of (logits, target), of two sets of embeddings, of (margin), or of (prediction, target).
 
 Nothing here draws, trains or holds state. `lossbook.catalog` has a record of each.
 """
@@ -11,6 +11,7 @@ from lossbook.losses._classification import (
     mean_absolute_error_loss,
     sum_exponential_loss,
 )
+from lossbook.losses._decoupled import decoupled_softmax_loss
 from lossbook.losses._margin import (
     exponential_loss,
     hinge_loss,
@@ -20,6 +21,7 @@ from lossbook.losses._margin import (
     tangent_loss,
     zero_one_loss,
 )
+from lossbook.losses._pairs import info_nce_loss, mann_whitney_loss, siglip_loss
 from lossbook.losses._regression import (
     absolute_error,
     general_robust_loss,
@@ -29,26 +31,43 @@ from lossbook.losses._regression import (
     squared_error,
 )
 from lossbook.losses._reward import reward_prediction_loss
+from lossbook.losses._spherical import (
+    log_spherical_softmax_loss,
+    one_hot_squared_error_loss,
+    taylor_softmax_loss,
+    z_loss,
+)
+from lossbook.losses._stable import logit_square_penalty, stablemax_cross_entropy
 
 __all__ = [
     "absolute_error",
     "comp_sum_loss",
     "cross_entropy",
+    "decoupled_softmax_loss",
     "exponential_loss",
     "general_robust_loss",
     "generalized_cross_entropy",
     "hinge_loss",
     "huber_loss",
+    "info_nce_loss",
     "log_cosh_loss",
+    "log_spherical_softmax_loss",
     "logistic_loss",
+    "logit_square_penalty",
+    "mann_whitney_loss",
     "mean_absolute_error_loss",
+    "one_hot_squared_error_loss",
     "quantile_loss",
     "reward_prediction_loss",
     "savage_loss",
+    "siglip_loss",
     "smooth_adversarial_comp_sum_loss",
     "squared_error",
     "squared_hinge_loss",
+    "stablemax_cross_entropy",
     "sum_exponential_loss",
     "tangent_loss",
+    "taylor_softmax_loss",
+    "z_loss",
     "zero_one_loss",
 ]
