@@ -14,8 +14,10 @@ from lossbook.catalog import RECORDS, Record
 LOGITS = [record for record in RECORDS.values() if record.inputs == "logits"]
 MARGIN = [record for record in RECORDS.values() if record.inputs == "margin"]
 ERROR = [record for record in RECORDS.values() if record.inputs == "error"]
+PAIRS = [record for record in RECORDS.values() if record.inputs == "pairs"]
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 REDUCTIONS = ("mean", "sum", "none")
+GROW_LIKE_LOGARITHMS = ("log_spherical_softmax_loss", "taylor_softmax_loss", "stablemax_cross_entropy")
 PRODUCTS = (torch.ops.aten.mm, torch.ops.aten.matmul, torch.ops.aten.addmm, torch.ops.aten.addmm_)
 
 
@@ -64,7 +66,7 @@ def gradient(record: Record, inputs: tuple[Tensor, ...], parameters: dict[str, f
 def steepness(record: Record, inputs: tuple[Tensor, ...], parameters: dict[str, float]) -> Tensor:
     """The Euclidean length of each row's or element's gradient."""
     found = gradient(record, inputs, parameters)
-    return found.norm(dim=-1) if record.inputs == "logits" else found.abs()
+    return found.norm(dim=-1) if found.ndim > 1 else found.abs()
 
 
 def draw(record: Record, generator: torch.Generator, rows: int = 12, classes: int = 5) -> tuple[Tensor, ...]:
@@ -72,7 +74,8 @@ def draw(record: Record, generator: torch.Generator, rows: int = 12, classes: in
     if record.inputs == "logits":
         logits = 2 * torch.randn(rows, classes, dtype=torch.float64, generator=generator)
         return logits, torch.randint(classes, (rows,), generator=generator)
-    first, second = 2 * torch.randn(2, rows, dtype=torch.float64, generator=generator)
+    shape = (min(rows, 6), classes) if record.inputs == "pairs" else (rows,)  # pairs see each other: cost grows faster
+    first, second = 2 * torch.randn(2, *shape, dtype=torch.float64, generator=generator)
     return (first,) if record.inputs == "margin" else (first, second)
 
 
@@ -82,6 +85,8 @@ def ties(record: Record, parameters: dict[str, float]) -> tuple[Tensor, ...]:
         level = torch.zeros(4, dtype=torch.float64)
         rows = torch.stack([level, *(make(level) for make in record.companions.values())])
         return rows.repeat_interleave(4, 0), torch.arange(4).repeat(len(rows))
+    if record.inputs == "pairs":
+        return torch.zeros(4, 3, dtype=torch.float64), torch.eye(4, 3, dtype=torch.float64)
     if record.inputs == "margin":
         return (torch.tensor([-1.0, 0.0, 1.0]).double(),)
     seam = parameters.get("delta", 1.0)
@@ -92,15 +97,23 @@ def ties(record: Record, parameters: dict[str, float]) -> tuple[Tensor, ...]:
 def extremes(record: Record) -> list[tuple[Tensor, ...]]:
     """Inputs that come near every supremum: a fine grid, far points, and, for logits, many classes.
 
-    Scores reach 160: times 4, the sharpest rho, the sum-exponential loss e^640 is still a float64.
+    Scores reach 160: times 4, the sharpest rho, the sum-exponential loss e^640 is still a float64. What grows like a
+    logarithm is looked at further out; what is blind to scale, close to equal scores.
     """
     grid = torch.arange(0, 20, 0.01).double()
+    if record.inputs == "pairs":
+        return [(-16 * torch.eye(3, dtype=torch.float64), 100 * torch.eye(3, dtype=torch.float64))]
     if record.inputs == "logits":
         gaps = torch.cat([-grid.flip(0)[::5], grid[::5], torch.tensor([-160.0, 40.0, 160.0])]).double()
         two = torch.stack([torch.zeros_like(gaps), gaps], -1)
         many = torch.zeros(3, 10_000, dtype=torch.float64)
         many[0, 1], many[1, 0], many[2, 0] = 160.0, 160.0, -160.0
-        return [(two, torch.zeros(len(two), dtype=torch.long)), (many, torch.zeros(3, dtype=torch.long))]
+        rows = [two, many]
+        if record.family in ("spherical", "stable"):
+            far = torch.full_like(grid, 1e30 if record.key in GROW_LIKE_LOGARITHMS else 1e3)
+            rows += [torch.stack([sign * grid / 10, far, torch.zeros_like(grid)], -1) for sign in (1, -1)]
+            rows.append(torch.tensor([[-1e-3, 0.0, 1e-3]], dtype=torch.float64))
+        return [(scores, torch.zeros(len(scores), dtype=torch.long)) for scores in rows]
     far = 1e8 if record.inputs == "margin" else 1e150
     points = torch.cat([grid, torch.tensor([100.0, far], dtype=torch.float64)])
     points = torch.cat([-points.flip(0), points])

@@ -52,7 +52,7 @@ def overlaid(losses: str | Record | Sequence[str | Record]) -> tuple[Record, ...
     kinds = list(dict.fromkeys(record.inputs for record in records))
     if not records or len(set(keys)) < len(keys):
         raise bad_value("losses", keys, "at least one loss, each once")
-    if "logits" in kinds:
+    if not ARGUMENTS.keys() >= set(kinds):
         raise bad_value("losses", keys, "losses of a margin or of an error; plot_simplex draws losses of logits")
     if len(kinds) > 1:
         raise bad_value(

@@ -12,10 +12,10 @@ from lossbook.catalog.table import atlas_table, loss_table
 SYSTEMS = """
 01 comp_sum dis_vs_gen lr_perceptron ocs_extrapolation
 02 two_pass_softmax
-03 z_loss siglip mw_loss cce
+03 z_loss siglip mw_loss cce decoupled_softmax
 10 ldr polyloss ensloss squentropy dco dataset_equity
 11 ca_loss legendretron smooth_ece dual_focal
-12 decoupled_softmax asl anyloss transicd_ldam dice_sed dsc_nlp
+12 asl anyloss transicd_ldam dice_sed dsc_nlp
 13 pma vat convergesmooth flat_transfer
 20 contrastive_behaviour g_simclr cacr msbreg
 21 tcm_opis susana hyp_oc gpam metrix ms_loss

@@ -15,7 +15,7 @@ from lossbook.figures.html import in_words, png, smaller
 from lossbook.figures.records import curves
 from lossbook.figures.simplex import COLOURS, colour_limits, colours_of
 
-ONE_ARGUMENT = [key for key, record in RECORDS.items() if record.inputs != "logits"]
+ONE_ARGUMENT = [key for key, record in RECORDS.items() if record.inputs in ("margin", "error")]
 
 
 def drawn(ax):
@@ -75,6 +75,7 @@ def test_a_flat_curve_still_gets_an_axis():
         ({"losses": "hinge"}, "loss: got 'hinge'"),
         ({"losses": ("hinge_loss", "squared_error")}, "expected all of a margin, or all of an error"),
         ({"losses": "cross_entropy"}, "plot_simplex draws losses of logits"),
+        ({"losses": "siglip_loss"}, "expected losses of a margin or of an error"),
         ({"losses": "huber_loss", "alpha": 1.0}, "parameter: got 'alpha', expected one of 'delta'"),
         ({"losses": "huber_loss", "delta": -1.0}, "delta: got -1.0"),
         ({"losses": "huber_loss", "low": 2, "high": 1}, "high: got 1, expected a finite number > 2"),

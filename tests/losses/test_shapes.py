@@ -40,9 +40,10 @@ def check_batches():
     import torch
 
     for record, parameters in cases.ALL:
-        for batch in ((), (5,), (2, 3)):
-            first = torch.zeros((*batch, 4) if record.inputs == "logits" else batch)
-            second = torch.zeros(batch, dtype=torch.long if record.inputs == "logits" else first.dtype)
+        of_pairs = record.inputs == "pairs"
+        for batch in ((5,),) if of_pairs else ((), (5,), (2, 3)):
+            first = torch.zeros((*batch, 4) if record.inputs == "logits" or of_pairs else batch)
+            second = torch.zeros(batch, dtype=torch.long) if record.inputs == "logits" else torch.zeros_like(first)
             inputs = (first,) if record.inputs == "margin" else (first, second)
             weight = torch.ones(4 if record.inputs == "logits" else batch)
             more = {"weight": weight, **cases.keywords(record, first, parameters)}
