@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from lossbook.kernels.tiles import CAN_FILTER
+
 Origin = Literal["likelihood", "MAP", "decision theory", "surrogate", "heuristic", "hybrid"]
 Inputs = Literal["logits", "margin", "error", "pairs"]
 
@@ -105,6 +107,14 @@ class Record:
     def defaults(self) -> dict[str, float]:
         """The parameters at their defaults."""
         return {parameter.name: parameter.default for parameter in self.parameters}
+
+    @property
+    def filterable(self) -> bool:
+        """Whether LinearLogits may pass over small blocks of its gradient, at every setting of its parameters.
+
+        They may where p − e_y alone makes the gradient, which dies with p.
+        """
+        return bool(self.statistics) and CAN_FILTER.issuperset(self.statistics)
 
     def value(self, first: Tensor, target: Tensor | None = None, **parameters: float) -> Tensor:
         """The loss of each row or element. Errors are predictions of the target 0 where no target is given."""

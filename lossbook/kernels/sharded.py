@@ -43,23 +43,25 @@ def check_group(group: Any) -> None:
         raise ValueError("group: got a process group without this process, expected one that it belongs to")
 
 
-def local_part(weight: Tensor, group: Any = None) -> tuple[Tensor, Any]:
-    """A weight and its process group; of a DTensor sharded over its classes, the local slice and the mesh's group.
+def local_part(parameter: Tensor, group: Any = None, argument: str = "weight") -> tuple[Tensor, Any]:
+    """A parameter and its process group; of a DTensor sharded over its classes, the local slice and the mesh's group.
 
     The gradient finds its way back to the DTensor.
     """
-    if not dist.is_available() or not dist.is_initialized():
-        return weight, group
+    if not hasattr(
+        parameter, "placements"
+    ):  # asked of the type, torch.distributed.tensor would take a second to import
+        return parameter, group
     from torch.distributed.tensor import DTensor, Shard
 
-    if not isinstance(weight, DTensor):
-        return weight, group
-    if weight.device_mesh.ndim != 1 or tuple(weight.placements) != (Shard(0),):
+    assert isinstance(parameter, DTensor)
+    mesh, placements = parameter.device_mesh, tuple(parameter.placements)
+    if mesh.ndim != 1 or placements != (Shard(0),):
         raise ValueError(
-            f"weight: got a DTensor placed {tuple(weight.placements)} on a mesh of {weight.device_mesh.ndim} axes, "
-            "expected (Shard(0),) on a mesh of one axis: its classes over the processes"
+            f"{argument}: got a DTensor placed {placements} on a mesh of {mesh.ndim} axes, expected (Shard(0),) on a "
+            "mesh of one axis: its classes over the processes"
         )
-    return weight.to_local(), weight.device_mesh.get_group()
+    return parameter.to_local(), mesh.get_group()
 
 
 def gather(numbers: Tensor, group: Any) -> list[Tensor]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-FILES = [HERE / "test_sharded.py", HERE / "test_ring.py", HERE / "test_pair_groups.py"]
+FILES = [HERE / "test_sharded.py", HERE / "test_ring.py", HERE / "test_pair_groups.py", HERE / "test_data_parallel.py"]
 
 
 @pytest.fixture(scope="session")

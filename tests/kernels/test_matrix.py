@@ -77,8 +77,9 @@ def test_transposed_strided_and_expanded_parts_and_upstream_gradients_change_not
     features = torch.empty(4, 12, dtype=torch.float64).T[::2].copy_(plain.features.detach())
     weight = torch.empty(4, 10, dtype=torch.float64).T.copy_(plain.weight.detach())
     bias = torch.tensor(0.3, dtype=torch.float64).expand(10)
-    assert not (features.is_contiguous() or weight.is_contiguous() or bias.is_contiguous())
-    upstreams = torch.randn(2, 6, dtype=torch.float64, generator=generator).T[:, 0], torch.tensor(2.0).double().expand(6)
+    assert not any(part.is_contiguous() for part in (features, weight, bias))
+    strided = torch.randn(2, 6, dtype=torch.float64, generator=generator).T[:, 0]
+    upstreams = strided, torch.tensor(2.0).double().expand(6)
     odd = [part.requires_grad_() for part in (features, weight)]
     same = [part.detach().clone(memory_format=torch.contiguous_format).requires_grad_() for part in odd]
     for upstream in upstreams:
@@ -133,3 +134,36 @@ def test_extreme_logits_give_what_the_same_logits_held_give(record, dtype, extre
         for ours, theirs in zip(found[: 1 if beyond else None], wanted[: 1 if beyond else None], strict=True):
             rtol = 1e-10 if dtype == torch.float64 else 2e-4  # at 1e4 a float32 score is exact to 1e-3 of a nat
             torch.testing.assert_close(ours, theirs, rtol=rtol, atol=rtol, equal_nan=True)
+
+
+@by_record
+def test_the_gradient_filter_is_taken_where_the_record_allows_it_and_refused_elsewhere(record, generator):
+    logits, target = linear(generator, (5,), 9, 4), torch.arange(5)
+    filtered = LinearLogits(*parts(logits), engine="tile", gradient_filter=0.0)
+    if not record.filterable:
+        high = {parameter.name: parameter.high for parameter in record.parameters}  # label smoothing, at its most
+        with pytest.raises(ValueError, match=r"gradient_filter: got 0\.0, expected None"):
+            record.function(filtered, target, **high)
+        return
+    found, exact = (run(record, z, target, parts(logits)) for z in (filtered, logits))
+    for ours, theirs in zip(found, exact, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
+
+
+def test_the_losses_whose_gradient_may_be_filtered_are_those_of_the_right_probability():
+    assert {record.key for record in RECORDS if record.filterable} == {
+        record.key for record in RECORDS if set(record.statistics) <= {"log_probability", "target", "logsumexp"}
+    }
+    assert not any(record.filterable for record in RECORDS if record.key in ("stablemax_cross_entropy", "z_loss"))
+
+
+@by_engine
+def test_a_feature_that_is_nan_makes_its_row_and_the_shared_gradients_nan_as_torch_does(engine, generator):
+    record = next(record for record in RECORDS if serves(engine, record))
+    logits, target = linear(generator, (4,), 6), torch.arange(4)
+    with torch.no_grad():
+        logits.features[1, 0] = math.nan
+    found = record.function(on(engine, logits), target, reduction="none")
+    assert found.isnan().tolist() == [False, True, False, False]
+    (weight,) = torch.autograd.grad(found.sum(), logits.weight)
+    assert bool(weight.isnan().any())
