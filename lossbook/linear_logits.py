@@ -33,7 +33,7 @@ class LinearLogits:
         shift: position t of a sequence (the last axis of the batch) is scored against the target at t + shift, and the
             last `shift` positions do not count: 1 for a language model.
         engine: "chunked" forms all classes for some rows at a time (three matrix products with gradients), "tile" some
-            classes for some rows (the least memory, five products), "gram" none at all, for losses of the target's
+            classes for some rows (the least memory, four products), "gram" none at all, for losses of the target's
             score, Σz and Σz² alone. "auto" chooses.
         gradient_filter: blocks of p − e_y in which every entry stays below this are passed over in the gradient:
             faster, not exact. Only with the tile engine and for functions of the target's log-probability. None: exact.
@@ -91,7 +91,7 @@ class LinearLogits:
             return
         weight, group = kernels.local_part(self.weight, self.group)
         if group is not self.group:
-            bias = self.bias if self.bias is None else kernels.local_part(self.bias)[0]
+            bias = self.bias if self.bias is None else kernels.local_part(self.bias, argument="bias")[0]
             for name, value in (("weight", weight), ("bias", bias), ("group", group)):
                 object.__setattr__(self, name, value)
 

@@ -12,16 +12,8 @@ import torch
 from torch import Tensor
 
 from lossbook.kernels.linear import Gradients, Linear, check_first_order, in_own_dtype, parts
-from lossbook.kernels.statistics import (
-    Rows,
-    add_at_targets_,
-    log_probabilities,
-    logits_gradient_,
-    need_log_probabilities,
-    softmax_,
-    values,
-    whole,
-)
+from lossbook.kernels.statistics import accumulation_dtype, values
+from lossbook.kernels.visits import visit
 
 RowFunction = Callable[[dict[str, Tensor], Tensor], Tensor]  # (statistics, weight of each row) -> loss of each row
 
@@ -32,63 +24,38 @@ class _Statistics(torch.autograd.Function):
         linear = Linear(features, weight, bias, *rest)
         with in_own_dtype(linear):
             out = forward(names, linear)
-        ctx.save_for_backward(features, weight, bias, out)
+        ctx.save_for_backward(features, weight, bias)
         ctx.rest, ctx.names = rest, names
         return out
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor):
         check_first_order()
-        *tensors, out = ctx.saved_tensors
-        linear = Linear(*tensors, *ctx.rest)
+        linear = Linear(*ctx.saved_tensors, *ctx.rest)
         with in_own_dtype(linear):
-            return *backward(ctx.names, linear, out, upstream, ctx.needs_input_grad), None, None
+            return *backward(ctx.names, linear, upstream, ctx.needs_input_grad), None, None
 
 
 def forward(names: tuple[str, ...], linear: Linear) -> Tensor:
     """The named statistics, (names, rows)."""
-    buffer, second = _buffers(names, linear)
-    out = buffer.new_empty(len(names), linear.features.shape[0])
+    features, way = linear.features, visit(names, linear)
+    out = features.new_empty((len(names), len(features)), dtype=accumulation_dtype(features.dtype))
     for start, stop in linear.spans():
-        rows = linear.chunk(start, stop, buffer)
-        chunk = values(names, rows, log_probabilities(names, rows.logits, second))
+        numbers = way.read(start, stop)
         for k, name in enumerate(names):
-            out[k, start:stop] = chunk[name]
+            out[k, start:stop] = numbers[name]
     return out
 
 
 def backward(
-    names: tuple[str, ...], linear: Linear, out: Tensor, upstream: Tensor, needed: tuple[bool, ...]
+    names: tuple[str, ...], linear: Linear, upstream: Tensor, needed: tuple[bool, ...]
 ) -> tuple[Tensor | None, ...]:
-    """The gradients by features, weight and bias, from those by the statistics `out`, both (names, rows)."""
-    gradients = Gradients(linear, needed)
-    buffer, second = _buffers(names, linear)
+    """The gradients by features, weight and bias, from those by the statistics, (names, rows)."""
+    gradients, way = Gradients(linear, needed), visit(names, linear)
     for start, stop in linear.spans():
-        rows = linear.chunk(start, stop, buffer)
-        log_p = log_probabilities(names, rows.logits, second)
-        numbers = dict(zip(names, out[:, start:stop], strict=True))
-        _add(gradients, start, stop, rows, dict(zip(names, upstream[:, start:stop], strict=True)), numbers, log_p)
+        numbers = way.read(start, stop)
+        way.add(gradients, dict(zip(names, upstream[:, start:stop], strict=True)), numbers)
     return gradients.cast()
-
-
-def _buffers(names: tuple[str, ...], linear: Linear) -> tuple[Tensor, Tensor | None]:
-    """Room for a chunk's logits and, where a statistic looks at them, its log-probabilities."""
-    buffer = linear.buffer()
-    return buffer, torch.empty_like(buffer) if need_log_probabilities(names) else None
-
-
-def _add(
-    gradients: Gradients,
-    start: int,
-    stop: int,
-    rows: Rows,
-    coefficients: dict[str, Tensor | None],
-    numbers: dict[str, Tensor],
-    log_p: Tensor | None,
-) -> None:
-    slope = gradients.linear.slope(rows.logits)
-    gradient = logits_gradient_(rows, coefficients, whole(rows, numbers), log_p)
-    gradients.add(start, stop, gradient if slope is None else gradient.mul_(slope))
 
 
 class _Total(torch.autograd.Function):
@@ -128,37 +95,16 @@ def _visit(
     needed: tuple[bool, ...],
 ) -> tuple[Tensor, Gradients | None]:
     """The total, and the gradients where any is needed, from one visit to each chunk."""
-    gradients = Gradients(linear, needed) if any(needed[:3]) else None
+    gradients, way = Gradients(linear, needed) if any(needed[:3]) else None, visit(names, linear)
     total = torch.zeros((), dtype=scale.dtype, device=scale.device)
-    by_softmax = gradients is not None and names == ("log_probability",) and _leaves_factor_out(linear)
-    buffer, second = (linear.buffer(), None) if by_softmax else _buffers(names, linear)
     for start, stop in linear.spans():
-        rows = linear.chunk(start, stop, buffer)
-        log_p = None if by_softmax else log_probabilities(names, rows.logits, second)
-        numbers = {names[0]: softmax_(rows)} if by_softmax else values(names, rows, log_p)
+        numbers = way.read(start, stop)
         by_row = row_weight[start:stop], scale[start:stop]
         part, coefficients = _derivatives(row, numbers, *by_row, wanted=gradients is not None)
         total += part
-        if by_softmax:
-            _add_softmax(gradients, start, stop, rows, coefficients[names[0]])  # type: ignore[arg-type]
-        elif gradients is not None:
-            _add(gradients, start, stop, rows, coefficients, numbers, log_p)
+        if gradients is not None:
+            way.add(gradients, coefficients, numbers)
     return total, gradients
-
-
-def _leaves_factor_out(linear: Linear) -> bool:
-    # A float16 factor, a row's share of a mean, would lose its digits; a soft cap multiplies each entry by its own.
-    return linear.softcap is None and linear.features.dtype != torch.float16
-
-
-def _add_softmax(gradients: Gradients, start: int, stop: int, rows: Rows, factor: Tensor | None) -> None:
-    """Add c (e_y − p), of logits that `softmax_` turned into p; c is left to the small sides of the products.
-
-    Functions of log p_y alone, which are most losses, are spared one pass over the logits.
-    """
-    factor = rows.logits.new_zeros(len(rows.logits)) if factor is None else -factor
-    add_at_targets_(rows.logits, rows.target, -torch.ones_like(factor))
-    gradients.add(start, stop, rows.logits, factor)
 
 
 def _derivatives(

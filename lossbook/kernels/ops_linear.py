@@ -63,7 +63,6 @@ def _(features: Tensor, weight: Tensor, *rest: Any) -> Tensor:
 @torch.library.custom_op("lossbook::linear_statistics_backward", mutates_args=())
 def linear_statistics_backward(
     upstream: Tensor,
-    out: Tensor,
     features: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -83,7 +82,7 @@ def linear_statistics_backward(
     elif engine == "chunked":
         with in_own_dtype(linear):
             made = chunked.backward(
-                tuple(names.split(",")), linear, out[:, counts], upstream[:, counts], (True, True, bias is not None)
+                tuple(names.split(",")), linear, upstream[:, counts], (True, True, bias is not None)
             )
     else:
         made = _tile_gradients(tuple(names.split(",")), linear, upstream[:, counts])
@@ -105,7 +104,7 @@ def _tile_gradients(names: tuple[str, ...], linear: Linear, upstream: Tensor) ->
 
 
 @linear_statistics_backward.register_fake
-def _(upstream: Tensor, out: Tensor, features: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any):
+def _(upstream: Tensor, features: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any):
     return (
         torch.empty_like(features, memory_format=torch.contiguous_format),
         torch.empty_like(weight, memory_format=torch.contiguous_format),
@@ -125,14 +124,14 @@ def _counted(linear: Linear) -> tuple[Linear, Any]:
 
 
 def _keep_inputs(ctx: Any, inputs: tuple, output: Tensor) -> None:
-    ctx.save_for_backward(output, *inputs[:5])
+    ctx.save_for_backward(*inputs[:5])
     ctx.rest = inputs[5:]
 
 
 def _gradients(ctx: Any, upstream: Tensor):
     saved = ctx.saved_tensors
     features, weight, bias = linear_statistics_backward(upstream, *saved, *ctx.rest)
-    return features, weight, None if saved[3] is None else bias, *[None] * 7
+    return features, weight, None if saved[2] is None else bias, *[None] * 7
 
 
 linear_statistics.register_autograd(_gradients, setup_context=_keep_inputs)

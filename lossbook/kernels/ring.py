@@ -4,7 +4,7 @@ For losses between the two halves of a batch: a process keeps its b features (im
 on to the next, until every one has visited. A visit gives the states of the features' rows over the visitor's classes,
 a tile at a time, and states are combined; so no process holds more than a tile of the b x n scores. Backward, the
 weights go round again, and the gradient of each travels with it and comes home. While one block is worked on, the next
-is on its way.
+is on its way: beside a tile a process holds six blocks of b rows, of weights and gradients, at most.
 
 Gradients are those of the sum over processes of each process's loss, which is what data-parallel training takes the
 mean of: with losses that are means over b rows, DistributedDataParallel's average of the parameters' gradients is the

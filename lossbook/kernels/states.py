@@ -73,9 +73,7 @@ def state(names: Iterable[str], rows: Rows) -> State:
     if "centre" in wanted:
         kept["centre"] = logits.mean(-1)
         apart = logits - kept["centre"][:, None]
-        kept["remainder"] = apart.mean(
-            -1
-        )  # what rounding took from the mean, which at 10⁴ is more than differences bear
+        kept["remainder"] = apart.mean(-1)  # what rounding took from the mean: at scores of 10⁴, too much to lose
         kept["deviations"] = apart.sub_(kept["remainder"][:, None]).square_().sum(-1)
     if "others_max" in wanted:
         others = without_targets(logits, rows.target)
@@ -122,25 +120,23 @@ def _sum(field: str, rows: Rows, kept: State, shifted: Tensor) -> Tensor:
 
 def combine(first: State, second: State) -> State:
     """The state of the columns of two blocks together."""
+    parts = (first, second)
     both = {field: first[field] + second[field] for field in first}  # right for the plain sums
-    if "max" in both:
-        both["max"] = torch.maximum(first["max"], second["max"])
-    if "exp_sum" in both:
-        scales = [_scale(part["max"], both["max"]) for part in (first, second)]
-        both["exp_sum"] = _scaled_sum("exp_sum", (first, second), scales)
+    for peak, exp_sum in (("max", "exp_sum"), ("others_max", "others_exp_sum")):
+        if peak in both:
+            both[peak] = torch.maximum(first[peak], second[peak])
+        if exp_sum in both:
+            both[exp_sum] = sum(_scaled(part[exp_sum], part[peak], both[peak]) for part in parts)  # type: ignore[assignment]
     if "exp_moment" in both:
         # Σ e^(z − m') (z − m') = e^(m − m') (Σ e^(z − m) (z − m) + (m − m') Σ e^(z − m))
-        moved = [part["exp_moment"] + _shift(part["max"], both["max"], part["exp_sum"]) for part in (first, second)]
-        both["exp_moment"] = sum(_product(part, scale) for part, scale in zip(moved, scales, strict=True))  # type: ignore[assignment]
+        moved = [part["exp_moment"] + _shift(part["max"], both["max"], part["exp_sum"]) for part in parts]
+        scaled = [_scaled(moment, part["max"], both["max"]) for moment, part in zip(moved, parts, strict=True)]
+        both["exp_moment"] = scaled[0] + scaled[1]
     for moment, mass in (("moment", "mass"), ("soft_moment", "soft_mass")):
         if moment in both:
-            both[moment] += sum(_shift(part["max"], both["max"], part[mass]) for part in (first, second))
+            both[moment] += sum(_shift(part["max"], both["max"], part[mass]) for part in parts)
     if "ties" in both:
-        both["ties"] = sum(part["ties"] * (part["max"] == both["max"]) for part in (first, second))  # type: ignore[assignment]
-    if "others_max" in both:
-        both["others_max"] = torch.maximum(first["others_max"], second["others_max"])
-        scales = [_scale(part["others_max"], both["others_max"]) for part in (first, second)]
-        both["others_exp_sum"] = _scaled_sum("others_exp_sum", (first, second), scales)
+        both["ties"] = sum(part["ties"] * (part["max"] == both["max"]) for part in parts)  # type: ignore[assignment]
     if "centre" in both:
         both |= _combine_means(first, second, both["count"])
     return both
@@ -169,22 +165,19 @@ def _reference(peak: Tensor) -> Tensor:
     return torch.where(peak.isinf(), 0.0, peak)
 
 
-def _scale(peak: Tensor, new_peak: Tensor) -> Tensor:
-    """e^(m − m'): 0 for a block of −∞, and 1 for one whose sums were measured from 0 because its maximum is ∞."""
-    return torch.where(peak == torch.inf, 1.0, (peak - _reference(new_peak)).exp())
+def _scaled(total: Tensor, peak: Tensor, new_peak: Tensor) -> Tensor:
+    """A sum of exp(z − m) as one of exp(z − m'): 0 for a block of −∞; one with m = ∞ was measured from 0 already."""
+    return _product(total, torch.where(peak == torch.inf, 1.0, (peak - _reference(new_peak)).exp()))
 
 
-def _product(number: Tensor, scale: Tensor) -> Tensor:
-    return torch.where(scale == 0, 0.0, number * scale)
-
-
-def _scaled_sum(field: str, parts: tuple[State, State], scales: list[Tensor]) -> Tensor:
-    return _product(parts[0][field], scales[0]) + _product(parts[1][field], scales[1])
+def _product(number: Tensor, factor: Tensor) -> Tensor:
+    """A product that is 0 where the factor is, whatever the number."""
+    return torch.where(factor == 0, 0.0, number * factor)
 
 
 def _shift(peak: Tensor, new_peak: Tensor, mass: Tensor) -> Tensor:
     """What a sum of w (z − m) gains when z is measured from m': (m − m') Σ w."""
-    return torch.where(mass == 0, 0.0, (_reference(peak) - _reference(new_peak)) * mass)
+    return _product(_reference(peak) - _reference(new_peak), mass)
 
 
 def finish(names: Iterable[str], kept: State) -> dict[str, Tensor]:

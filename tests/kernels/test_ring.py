@@ -128,6 +128,15 @@ def case_a_process_without_rows_takes_its_part(group):
     torch.testing.assert_close(ours, theirs[own], **EXACT)
 
 
+def case_a_group_of_one_process_exchanges_nothing(group):
+    alone = [dist.new_group([rank]) for rank in range(dist.get_world_size(group))][dist.get_rank(group)]
+    whole, *_ = problem(BY_CLASS, group)
+    every = slice(len(whole.features))
+    found, wanted = ring.statistics(BY_CLASS, whole, alone), held(BY_CLASS, whole)
+    ours, theirs = (torch.autograd.grad(weighed(numbers, every), leaves(whole)) for numbers in (found, wanted))
+    torch.testing.assert_close(ours, theirs, **EXACT)
+
+
 def case_what_needs_no_gradient_gets_none(group):
     whole, part, own_rows, own = problem(BY_CLASS, group)
     with torch.no_grad():

@@ -180,16 +180,16 @@ def case_a_dtensor_over_the_classes_is_its_local_part(group):
     whole, _, _ = problem((), group, bias=False)
     mesh = init_device_mesh("cpu", (dist.get_world_size(group),))
     weight = distribute_tensor(whole.weight.detach(), mesh, [Shard(0)]).requires_grad_()
-    local, its_group = sharded.local_part(weight)
-    linear = whole._replace(features=whole.features.detach(), weight=local)
-    loss = -sharded.statistics(("log_probability",), linear, its_group)["log_probability"].mean()
+    loss = cross_entropy(LinearLogits(whole.features.detach(), weight), whole.target)
     loss.backward()
     assert isinstance(weight.grad, DTensor)
-    (wanted,) = torch.autograd.grad(-held(("log_probability",), whole)["log_probability"].mean(), whole.weight)
+    held_loss = torch.nn.functional.cross_entropy(whole.features @ whole.weight.T, whole.target)
+    torch.testing.assert_close(loss, held_loss, **EXACT)
+    (wanted,) = torch.autograd.grad(held_loss, whole.weight)
     torch.testing.assert_close(weight.grad.full_tensor(), wanted, **EXACT)
     with pytest.raises(ValueError, match=r"weight: got a DTensor placed .*Replicate.*expected .*Shard"):
         sharded.local_part(distribute_tensor(whole.weight.detach(), mesh, [Replicate()]))
-    assert sharded.local_part(linear.weight, group) == (linear.weight, group)
+    assert sharded.local_part(whole.weight, group) == (whole.weight, group)
 
 
 def case_classes_are_counted_over_all_processes(group):

@@ -80,6 +80,18 @@ def test_the_gradients_are_those_of_finite_differences(names):
     assert torch.autograd.gradcheck(statistics, parts(linear))
 
 
+def test_several_right_classes_a_row_are_left_out_in_whichever_tile_they_lie():
+    names = ("others_logsumexp",)
+    several = torch.tensor(
+        [[0, 19, -1], [3, 3, 4], [7, -1, -1], [1, 5, 9], [-1, -1, -1], [6, 7, 8], *[[11, 2, -1]] * 3]
+    )
+    linear = problem(names, ROWS, 20)._replace(target=several)
+    found, wanted = tiles.statistics(names, linear), held(names, linear)
+    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+    for ours, theirs in zip(gradients(found, linear), gradients(wanted, linear), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
 def test_the_same_input_gives_the_same_bits():
     linear = problem(BY_CLASS, 100, 300, 8, dtype=torch.float32, memory_budget=4 * 999)
     first, second = (tiles.statistics(BY_CLASS, linear) for _ in range(2))
