@@ -67,7 +67,7 @@ RECORDS = (
         function=losses.decoupled_softmax_loss,
         title="Decoupled softmax",
         inputs="logits",
-        family="comp-sum",
+        family="many positives",
         origin="surrogate",
         chapter="03",
         formula=r"\frac{1}{|P|}\sum_{i \in P} \log\big(1 + e^{M - z_i}\big),\quad M = \log\sum_{n \notin P} e^{z_n}",

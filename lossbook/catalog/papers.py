@@ -67,6 +67,8 @@ CHAPTERS = {
 NOTEBOOKS = {
     "00": "00_start_here.ipynb",
     "01": "01_from_likelihood_to_cross_entropy.ipynb",
+    "02": "02_softmax_and_its_numerics.ipynb",
+    "03": "03_losses_from_row_statistics.ipynb",
 }
 """The chapters that are written, and their files."""
 

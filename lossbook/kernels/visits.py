@@ -5,7 +5,7 @@ into their gradient, in place, and takes the two products. `visit` chooses.
 """
 
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ Names = tuple[str, ...]
 HAS_TRITON = find_spec("triton") is not None
 
 
+@runtime_checkable
 class Visit(Protocol):
     """A way to visit chunks; `add` is of the rows that were read last."""
 
@@ -95,7 +96,7 @@ class _ByTriton:
         self.buffer = linear.features.new_empty(shape)
 
     def read(self, start: int, stop: int) -> dict[str, Tensor]:
-        from lossbook.kernels import triton_rows
+        from lossbook.kernels import triton_dense
 
         _, weight, bias, target, class_weight, *_ = self.linear
         features, out = self.linear.features[start:stop], self.buffer[: stop - start]
@@ -103,16 +104,16 @@ class _ByTriton:
             torch.mm(features, weight.T, out=out) if bias is None else torch.addmm(bias, features, weight.T, out=out)
         )
         self.span, self.rows = (start, stop), Rows(logits, None if target is None else target[start:stop], class_weight)
-        found, self.state = triton_rows.forward(self.names, *self.rows, ignore_index=-1)
+        found, self.state = triton_dense.forward(self.names, *self.rows, ignore_index=-1)
         return dict(zip(self.names, found, strict=True))
 
     def add(self, gradients: Gradients, coefficients: dict[str, Tensor | None], numbers: dict[str, Tensor]) -> None:
-        from lossbook.kernels import triton_rows
+        from lossbook.kernels import triton_dense
 
         given = [
             numbers[name].new_zeros(()).expand_as(numbers[name]) if c is None else c for name, c in coefficients.items()
         ]
-        gradient = triton_rows.backward(
+        gradient = triton_dense.backward(
             self.names, torch.stack(given), *self.rows, self.state, ignore_index=-1, out=self.rows.logits
         )
         gradients.add(*self.span, gradient)

@@ -79,16 +79,21 @@ def cross_entropy(
     )
 
 
+def _one_minus_exp(x: Tensor) -> Tensor:
+    """1 − eˣ, exact near 0. Autograd forms the slope of expm1 as its value + 1, which cancels far below 0."""
+    return torch.where(x < -1, 1 - torch.exp(x.clamp(max=0)), -torch.expm1(x))
+
+
 def _comp_sum(log_p: Tensor, tau: float, max_weight: float | None) -> Tensor:
     """((1/p)^{1−τ} − 1)/(1−τ) from log p, accurate near p = 1 and τ = 1; beyond the weight limit, its tangent."""
     if tau == 1:
         return -log_p
     if max_weight is None or tau > 1:
-        return -torch.expm1((tau - 1) * log_p) / (tau - 1)
+        return _one_minus_exp((tau - 1) * log_p) / (tau - 1)
     max_weight = min(max_weight, torch.finfo(log_p.dtype).max)
     knee = -math.log(max_weight) / (1 - tau)  # the log p at which the weight p^{τ−1} reaches the limit
     inside = log_p.clamp(min=knee)
-    return -torch.expm1((tau - 1) * inside) / (tau - 1) + max_weight * (inside - log_p)
+    return _one_minus_exp((tau - 1) * inside) / (tau - 1) + max_weight * (inside - log_p)
 
 
 def comp_sum_loss(

@@ -13,9 +13,11 @@ import pandas as pd
 from lossbook.experiments.run import Run, Snapshot
 from lossbook.widgets.browser import chromium_page, jupyter_lab, run_notebook, write_notebook
 from lossbook.widgets.explorer import Explorer
+from lossbook.widgets.float_line import FloatLineExplorer
 from lossbook.widgets.likelihood import LikelihoodExplorer
 from lossbook.widgets.margin import MarginExplorer
 from lossbook.widgets.simplex import SimplexExplorer
+from lossbook.widgets.softmax_steps import SoftmaxStepsExplorer
 from lossbook.widgets.training import TrainingExplorer
 
 HEAD = ("explorer", "control", "median, ms", "95th percentile, ms", "count")
@@ -54,6 +56,8 @@ EXPLORERS = {
     "simplex": lambda: SimplexExplorer(),
     "training": lambda: TrainingExplorer(sample_run()),
     "likelihood": lambda: LikelihoodExplorer(),
+    "float line": lambda: FloatLineExplorer(),
+    "softmax steps": lambda: SoftmaxStepsExplorer(),
 }
 
 
