@@ -7,6 +7,7 @@ Fashion-MNIST in it, `fashion_mnist` loads all 70,000 images.
 
 from lossbook.datasets._files import CHECKSUMS, verify
 from lossbook.datasets._generated import gaussian_classes, moons, separable_worst_case, with_label_noise
+from lossbook.datasets._pairs import Views, means_of_labels, two_views, view_maps
 from lossbook.datasets._real import (
     Dataset,
     austen,
@@ -18,11 +19,14 @@ from lossbook.datasets._real import (
     letter_recognition,
     wine,
 )
+from lossbook.datasets._text import austen_words, next_word, zipf_text
 
 __all__ = [
     "CHECKSUMS",
     "Dataset",
+    "Views",
     "austen",
+    "austen_words",
     "breast_cancer",
     "diabetes",
     "digits",
@@ -30,9 +34,14 @@ __all__ = [
     "gaussian_classes",
     "iris",
     "letter_recognition",
+    "means_of_labels",
     "moons",
+    "next_word",
     "separable_worst_case",
+    "two_views",
     "verify",
+    "view_maps",
     "wine",
     "with_label_noise",
+    "zipf_text",
 ]

@@ -20,9 +20,9 @@ class Dataset:
     """A training and a test part. `class_names` is empty for regression."""
 
     name: str
-    train_features: Float[Tensor, "train ..."]
+    train_features: Float[Tensor, "train ..."] | Int[Tensor, "train ..."]  # whole numbers where they are words
     train_labels: Int[Tensor, " train"] | Float[Tensor, " train"]  # int64 classes, or float32 values to predict
-    test_features: Float[Tensor, "test ..."]
+    test_features: Float[Tensor, "test ..."] | Int[Tensor, "test ..."]
     test_labels: Int[Tensor, " test"] | Float[Tensor, " test"]
     class_names: tuple[str, ...] = ()
 

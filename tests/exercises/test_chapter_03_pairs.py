@@ -1,0 +1,100 @@
+"""The exercises on pairs: a helpful no for the skeleton, for each usual slip the message meant for it, then a yes."""
+
+import math
+
+import pytest
+import torch
+
+from lossbook.exercises import chapter_03_pairs
+from lossbook.exercises.chapter_03_pairs import check_first_bias, check_label_pull, check_right_score_pull
+from lossbook.exercises.verdict import Verdict
+
+
+def right_score_pull(right, wrong, temperature, *, won=False, divisor=None, chain=True):
+    """The slope of the MW loss by the right scores, or a slip of it."""
+    gap = (wrong[None] - right[:, None]) / temperature
+    share = torch.sigmoid(-gap if won else gap).sum(1)
+    return -share / (divisor or len(right) * len(wrong)) / (temperature if chain else 1)
+
+
+def label_pull(scores, right, *, right_factor=1.0, wrong_factor=1.0, mean=True):
+    """The gradient of the decoupled softmax, or a slip of it."""
+    away = scores[right][:, None] - torch.logsumexp(scores[~right], 0)
+    missing = torch.sigmoid(-away[:, 0])
+    found = torch.empty_like(scores)
+    found[right] = -right_factor * missing
+    found[~right] = wrong_factor * missing.sum() * torch.softmax(scores[~right], 0)
+    return found / (right.sum() if mean else 1)
+
+
+def softmax_pull(scores, right):
+    return torch.softmax(scores, 0) - right / right.sum()
+
+
+# (check, attempt, words that the verdict must hold); right answers begin with "Right"
+ATTEMPTS = [
+    (check_first_bias, lambda n: 0.0, "as likely right as wrong"),
+    (check_first_bias, lambda n: math.log(n - 1), "turned round"),
+    (check_first_bias, lambda n: -math.log(n), "wrong for few pairs"),
+    (check_first_bias, lambda n: 1 / n, "log-odds"),
+    (check_first_bias, lambda n: -10.0, "published start"),
+    (check_first_bias, lambda n: -1.0, "slope by b is"),
+    (check_first_bias, lambda n: [1.0, 2.0], "One bias"),
+    (check_first_bias, lambda n: -math.log(n - 1), "Right"),
+    (check_right_score_pull, lambda right, wrong, tau: 0 * right, "0 everywhere"),
+    (check_right_score_pull, lambda *given: -right_score_pull(*given), "turned round"),
+    (check_right_score_pull, lambda *given: right_score_pull(*given, chain=False), "chain rule"),
+    (check_right_score_pull, lambda *given: right_score_pull(*given, divisor=6), "forgets the former"),
+    (check_right_score_pull, lambda *given: right_score_pull(*given, divisor=1), "18 here"),
+    (check_right_score_pull, lambda *given: right_score_pull(*given, won=True), "won already"),
+    (check_right_score_pull, lambda right, wrong, tau: right - 3, "of every query"),
+    (check_right_score_pull, lambda right, wrong, tau: right.sum(), "One slope a right score"),
+    (check_right_score_pull, right_score_pull, "Right"),
+    (check_label_pull, lambda scores, right: 0 * scores, "0 everywhere"),
+    (check_label_pull, lambda scores, right: -label_pull(scores, right), "turned round"),
+    (check_label_pull, softmax_pull, "has more than its share"),
+    (check_label_pull, lambda scores, right: label_pull(scores, right, mean=False), "divide by |P|"),
+    (check_label_pull, lambda scores, right: label_pull(scores, right, wrong_factor=0.5), "the sum of as many"),
+    (check_label_pull, lambda scores, right: label_pull(scores, right, right_factor=0.5), "Right for the wrong labels"),
+    (check_label_pull, lambda scores, right: scores, "Let M be"),
+    (check_label_pull, lambda scores, right: scores.sum(), "One slope a score"),
+    (check_label_pull, label_pull, "Right"),
+]
+
+
+def label(attempt):
+    check, _, words = attempt
+    return f"{check.__name__}: {words}"
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS, ids=label)
+def test_each_attempt_gets_the_message_meant_for_it(attempt):
+    check, function, words = attempt
+    verdict = check(function)
+    assert words in repr(verdict)
+    assert verdict.passed == (words == "Right")
+
+
+def test_every_check_has_an_attempt_that_passes_and_several_that_do_not():
+    checks = {name for name in dir(chapter_03_pairs) if name.startswith("check_")}
+    assert {check.__name__ for check, _, words in ATTEMPTS if words == "Right"} == checks
+    assert all(sum(check.__name__ == name for check, _, _ in ATTEMPTS) > 5 for name in checks)
+
+
+@pytest.mark.parametrize("check", [check_first_bias, check_right_score_pull, check_label_pull])
+@pytest.mark.parametrize(
+    ("attempt", "words"),
+    [
+        (lambda *given: None, "returned nothing"),
+        (lambda *given: 1 / 0, "stopped with ZeroDivisionError"),
+        (lambda *given: float("nan"), "division by zero"),
+        (lambda *given: "a word", "a number or a tensor"),
+        (3.0, "expected a function"),
+    ],
+    ids=["nothing", "an error", "not a number", "a word", "not a function"],
+)
+def test_an_attempt_that_gives_nothing_to_judge_is_told_so(check, attempt, words):
+    verdict = check(attempt)
+    assert isinstance(verdict, Verdict)
+    assert not verdict
+    assert words in verdict.message
