@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from lossbook.kernels.tiles import CAN_FILTER
+from lossbook.kernels.filter import CAN_FILTER
 
 Origin = Literal["likelihood", "MAP", "decision theory", "surrogate", "heuristic", "hybrid"]
 Inputs = Literal["logits", "margin", "error", "pairs"]

@@ -25,6 +25,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from lossbook.kernels import states, tiles
+from lossbook.kernels.filter import check_filter
 from lossbook.kernels.linear import Linear, check_first_order, in_own_dtype, parts
 from lossbook.kernels.sharded import agree
 
@@ -130,7 +131,7 @@ def statistics(names: tuple[str, ...], linear: Linear, group: Any) -> dict[str, 
     Raises:
         ValueError, TypeError: on every process, where torch.distributed is not initialised, or the processes disagree.
     """
-    tiles.check_filter(names, linear.gradient_filter)
+    check_filter(names, linear.gradient_filter)
     counts = agree(names, linear, group, replicated=False)
     if not names:
         return {}

@@ -5,11 +5,6 @@ right, always in the same order. So the memory is a tile, whatever N and V, besi
 is a fourth matrix product, because a gradient needs the whole row first and forms each tile again. In half precision
 tiles are formed, and gradients summed, in float32.
 
-Gradient filter, as published: where every |p_j − [j = y]| of a block of 128 x 128 is below ε, the block is left out of
-the gradients. It pays where softmax is peaked and classes are sorted by their mean logit, so that those that matter
-share blocks; and it lies where what it leaves out adds up. Per row, the gradient by the logits is off by less than ε
-times the derivative by L in each entry. Off unless asked for.
-
 Reference: Wijmans, Huval, Hertzberg, Koltun and Krähenbühl 2025, arXiv 2411.09009 (cut cross-entropy).
 """
 
@@ -20,12 +15,11 @@ import torch
 from torch import Tensor
 
 from lossbook.kernels import states
+from lossbook.kernels.filter import FILTER_BLOCK, Order, alive_columns, by_mean_logit, check_filter, spans
 from lossbook.kernels.linear import Linear, check_first_order, in_own_dtype, parts
-from lossbook.kernels.statistics import Rows, accumulation_dtype, add_at_targets_, logits_gradient_
+from lossbook.kernels.statistics import Rows, accumulation_dtype, logits_gradient_
 
 TILE = (1024, 1024)  # rows and classes on a CPU: four megabytes, whatever the budget allows beyond
-FILTER_BLOCK = 128  # rows and classes that are left out together
-CAN_FILTER = frozenset({"target", "logsumexp", "log_probability"})
 
 
 class Slice(NamedTuple):
@@ -35,24 +29,12 @@ class Slice(NamedTuple):
     classes: int  # of all slices together
 
 
-class Order(NamedTuple):
-    """The order in which classes are visited."""
-
-    classes: Tensor  # (classes,) the class at each place
-    places: Tensor  # (classes,) the place of each class
-
-
 class Sums(NamedTuple):
     """Where gradients are gathered; None where one is not asked for."""
 
     features: Tensor | None
     weight: Tensor | None
     bias: Tensor | None
-
-
-def spans(length: int, size: int) -> Iterator[slice]:
-    """The pieces of a length."""
-    return (slice(start, min(start + size, length)) for start in range(0, length, size))
 
 
 def tile_shape(linear: Linear) -> tuple[int, int]:
@@ -69,17 +51,6 @@ def _side(length: int, most: int) -> int:
     if length <= most:
         return max(1, length)
     return max(1, most - most % FILTER_BLOCK if most > FILTER_BLOCK else most)
-
-
-def by_mean_logit(linear: Linear) -> Order:
-    """Classes by their mean logit, which takes one look at the weight: the mean of w_j · x_i is w_j · (the mean x)."""
-    dtype = accumulation_dtype(linear.features.dtype)
-    mean = linear.features.mean(0, dtype=dtype).to(linear.weight.dtype)
-    logits = linear.weight @ mean if linear.bias is None else torch.addmv(linear.bias, linear.weight, mean)
-    classes = logits.argsort(stable=True)
-    places = torch.empty_like(classes)
-    places[classes] = torch.arange(len(classes), device=classes.device)
-    return Order(classes, places)
 
 
 class _Tiles:
@@ -180,32 +151,11 @@ def add_gradients(
             seen = tiles.logits(tile)
             log_p = states.log_probabilities(seen.logits, some) if states.need_softmax(names) else None
             slope = tile.slope(seen.logits)
-            alive = _alive(seen, log_p, coefficients, linear.gradient_filter) if filtering else None
+            alive = alive_columns(seen, log_p, coefficients, linear.gradient_filter) if filtering else None
             gradient = logits_gradient_(seen, coefficients, known, log_p)
             _add_products(into, row_sum, chosen, tile, gradient if slope is None else gradient.mul_(slope), alive)
         if into.features is not None and row_sum is not None:
             into.features[rows] += row_sum
-
-
-def _alive(
-    seen: Rows, log_p: Any, coefficients: dict[str, Tensor | None], below: float | None
-) -> list[tuple[slice, Tensor]]:
-    """For each strip of rows, which classes lie in blocks that the filter keeps."""
-    distance = log_p.exp()
-    add_at_targets_(distance, seen.target, distance.new_full((len(distance),), -1.0))
-    # ∂loss/∂z_j is c (p_j − [j = y]) and, where z_y and L do not enter as z_y − L only, some more at the target; the
-    # published test does not see that, so a block that holds it is kept.
-    given = [coefficients[name] for name in ("target", "logsumexp") if coefficients.get(name) is not None]
-    if given:
-        more = torch.stack(given).sum(0) != 0  # type: ignore[arg-type]
-        add_at_targets_(distance, seen.target, distance.new_full((len(distance),), torch.inf).where(more, 0.0))
-    return [(strip, _live_columns(distance[strip], below)) for strip in spans(len(distance), FILTER_BLOCK)]
-
-
-def _live_columns(distance: Tensor, below: Any) -> Tensor:
-    """Which columns lie in a block where some distance is not below the bound; NaN is not."""
-    peaks = distance.abs().amax(0).split(FILTER_BLOCK)
-    return torch.cat([(~(peak.amax() < below)).expand(len(peak)) for peak in peaks])
 
 
 def _add_products(
@@ -297,15 +247,6 @@ def statistics(names: tuple[str, ...], linear: Linear, *, sort_classes: bool = T
     return dict(zip(names, out, strict=True))
 
 
-def check_filter(names: tuple[str, ...], below: float | None) -> None:
-    """Refuse a gradient filter where something besides p_j − [j = y] makes the gradient."""
-    cannot = [name for name in names if name not in CAN_FILTER]
-    if below is not None and cannot:
-        raise ValueError(
-            f"gradient_filter: got {below}, expected None: the gradient of {', '.join(cannot)} does not die with p"
-        )
-
-
 def tiles_kept(linear: Linear, gradient_filter: float, *, sort_classes: bool = True) -> tuple[int, int]:
     """How many blocks of 128 rows and classes the gradient filter keeps for cross-entropy, and how many there are."""
     linear = linear._replace(gradient_filter=gradient_filter)
@@ -317,7 +258,7 @@ def tiles_kept(linear: Linear, gradient_filter: float, *, sort_classes: bool = T
             for _, tile in tiles.of_rows(rows):
                 seen = tiles.logits(tile)
                 log_p = states.log_probabilities(seen.logits, states.at(kept, rows))
-                for _, live in _alive(seen, log_p, {}, gradient_filter):
+                for _, live in alive_columns(seen, log_p, {}, gradient_filter):
                     alive += int(live[::FILTER_BLOCK].sum())
                     blocks += -(-len(live) // FILTER_BLOCK)
     return alive, blocks

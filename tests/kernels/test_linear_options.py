@@ -24,7 +24,7 @@ def forget_graphs():
 
 
 def changed(logits, **options):
-    return LinearLogits(logits.features, logits.weight, logits.bias, **{"memory_budget": logits.memory_budget} | options)
+    return LinearLogits(*parts(logits), **{"memory_budget": logits.memory_budget} | options)
 
 
 def held(logits, cap=None):

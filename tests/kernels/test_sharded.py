@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 
 from lossbook import LinearLogits
-from lossbook.kernels import sharded, tiles
+from lossbook.kernels import filter, sharded
 from lossbook.kernels.linear import Linear
 from lossbook.kernels.statistics import NAMES, NEED_SOFT_TARGET, Rows, accumulation_dtype, values
 from lossbook.losses import cross_entropy
@@ -306,4 +306,4 @@ def test_a_filter_is_refused_before_any_process_is_asked():
     linear = Linear(torch.zeros(1, 2), torch.zeros(3, 2), None, None, None, 100, gradient_filter=0.1)
     with pytest.raises(ValueError, match="gradient_filter"):
         sharded.statistics(("sum",), linear, None)
-    assert tiles.CAN_FILTER.isdisjoint({"sum"})
+    assert filter.CAN_FILTER.isdisjoint({"sum"})

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from lossbook.kernels import tiles
+from lossbook.kernels import filter, tiles
 from lossbook.kernels.linear import Linear
 from lossbook.kernels.statistics import NAMES, NEED_SOFT_TARGET, Rows, accumulation_dtype, values
 from lossbook.metrics.cost import cost
@@ -277,7 +277,7 @@ def test_the_kept_blocks_are_those_of_a_double_loop_over_the_matrix(sort_classes
 
 def test_the_order_by_mean_logit_needs_no_logits():
     linear = problem(LOG_P, 50, 80)
-    order = tiles.by_mean_logit(linear)
+    order = filter.by_mean_logit(linear)
     assert torch.equal(order.classes, materialized(linear).mean(0).argsort())
     assert torch.equal(order.places[order.classes], torch.arange(80))
 
@@ -304,7 +304,7 @@ def test_a_row_that_is_not_a_number_is_never_filtered_away():
     assert bool(filtered(linear, 1e-2, log_loss)[0][7].isnan().all())
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in tiles.CAN_FILTER])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in filter.CAN_FILTER])
 def test_a_filter_is_refused_where_the_gradient_does_not_die_with_p(name):
     linear = problem((name,), ROWS, 20, gradient_filter=1e-3)
     with pytest.raises(ValueError, match=f"gradient_filter: got 0.001, expected None: the gradient of {name} "):

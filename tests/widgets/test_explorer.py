@@ -11,7 +11,16 @@ import pytest
 from PIL import Image
 
 from lossbook.figures.style import new_figure
-from lossbook.widgets import Explorer, LikelihoodExplorer, MarginExplorer, Preset, SimplexExplorer, TrainingExplorer
+from lossbook.widgets import (
+    Explorer,
+    FloatLineExplorer,
+    LikelihoodExplorer,
+    MarginExplorer,
+    Preset,
+    SimplexExplorer,
+    SoftmaxStepsExplorer,
+    TrainingExplorer,
+)
 from lossbook.widgets.benchmark import sample_run
 from lossbook.widgets.canvas import encode
 from lossbook.widgets.controls import choice, several, slider, stops
@@ -22,6 +31,8 @@ MAKE = {
     "simplex": SimplexExplorer,
     "training": lambda: TrainingExplorer(sample_run()),
     "likelihood": LikelihoodExplorer,
+    "float line": FloatLineExplorer,
+    "softmax steps": SoftmaxStepsExplorer,
 }
 every_explorer = pytest.mark.parametrize("name", MAKE)
 
