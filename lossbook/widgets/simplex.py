@@ -66,7 +66,7 @@ class SimplexExplorer(Explorer):
 
     @styled
     def _build(self) -> None:
-        self._figure, self._axes = new_figure(2, width=10.0, height=4.5)
+        self._figure, self._axes = new_figure(2, width=10.0, height=4.8)
         drawn = [
             planes.draw_plane(ax, plane, animated=True) for ax, plane in zip(self._axes, self._planes, strict=True)
         ]
