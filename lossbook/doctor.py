@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 
 from lossbook.devices import device
 from lossbook.kernels import engine_name
+from lossbook.kernels.softmax_compiled import vector_bits
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def _packages() -> Iterator[Finding]:
     yield Finding("packages", "lossbook", metadata.version("lossbook"))
     tools: list[str] = []
     for requirement in map(Requirement, metadata.requires("lossbook") or []):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": "test"}):
+            continue  # of another system
         found = _version(requirement.name)
         fits = found is not None and requirement.specifier.contains(found, prereleases=True)
         if requirement.marker is None:
@@ -105,6 +108,7 @@ def _devices() -> Iterator[Finding]:
     yield Finding("device", str(chosen), _device_name(chosen))
     for kind in ("dense", "linear"):
         yield Finding("engines", f"{kind} logits", engine_name(kind, chosen))
+    yield Finding("engines", "softmax by hand", f"numba, vectors of {vector_bits()} bits")
 
 
 def _device_name(chosen: torch.device) -> str:

@@ -57,12 +57,12 @@ def dense_statistics(names: tuple[str, ...], rows: Rows) -> dict[str, Tensor]:
     """The named statistics of each row of held logits, differentiable; each has shape (rows,)."""
     logits, target, _ = rows
     by_index = target is not None and not target.is_floating_point()
-    if masks_rows(logits) and not (by_index and target.ndim == 2):
+    if masks_rows(logits):
         from lossbook.kernels import ops_dense
 
         return ops_dense.statistics(names, rows)
     logits = logits.to(accumulation_dtype(logits.dtype))
-    if by_index and (torch.compiler.is_compiling() or masks_rows(logits)):
+    if by_index and torch.compiler.is_compiling():  # rows that do not count are still there, with the target -1
         counts = (target >= 0).reshape(len(target), -1).any(-1)
         logits = torch.where(counts[:, None], logits, 0.0)
         target = target.clamp(min=0) if target.ndim == 1 else target
@@ -90,6 +90,11 @@ def linear_statistics(names: tuple[str, ...], linear: Linear) -> dict[str, Tenso
         from lossbook.kernels import ops_linear
 
         return ops_linear.statistics(names, linear._replace(engine=engine))
+    if engine == "tile" and masks_rows(linear.features):
+        from lossbook.kernels import triton_linear
+
+        if triton_linear.serves(names, linear):
+            return triton_linear.statistics(names, linear)
     return LINEAR_ENGINES[engine].statistics(names, linear)
 
 

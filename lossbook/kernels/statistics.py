@@ -150,7 +150,10 @@ def softmax_(rows: Rows) -> Tensor:
     score, top = logits.gather(-1, target).squeeze(-1), logits.amax(-1)
     p = torch.softmax(logits, -1, out=logits)
     right = p.gather(-1, target).squeeze(-1)
-    return torch.where(right < torch.finfo(p.dtype).tiny, score - top + p.amax(-1).log(), right.log())
+    lost = right < torch.finfo(p.dtype).tiny
+    if not bool(lost.any()):
+        return right.log()
+    return torch.where(lost, score - top + p.amax(-1).log(), right.log())
 
 
 def soft_weight(rows: Rows) -> Tensor:

@@ -1978,8 +1978,9 @@ verdict
 
 # %% [markdown]
 # ## What to read next
-# Chapter 02, on softmax and its numerics, asks what becomes of $-\log p_y$ when $p_y$ rounds to 1. Chapter 03 turns the few numbers
-# that all these losses look at into an engine. Both are planned; [the atlas](00_start_here.ipynb#The-atlas) shows what is there.
+# [Chapter 02](02_softmax_and_its_numerics.ipynb), on softmax and its numerics, asks what becomes of $-\log p_y$ when $p_y$ rounds to 1.
+# [Chapter 03](03_losses_from_row_statistics.ipynb) turns the few numbers that all these losses look at into an engine.
+# [The atlas](00_start_here.ipynb#The-atlas) shows what else is there.
 #
 # ## References
 # - Bartlett, P. L., Jordan, M. I. & McAuliffe, J. D. (2006). Convexity, classification, and risk bounds. *JASA* 101, 138-156.
