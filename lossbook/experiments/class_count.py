@@ -6,7 +6,7 @@ step of gradient descent, on a weight that is kept factored. Bytes are those tha
 tensors hold beyond the inputs and the gradients, counted, so they are the same on every machine. Seconds are medians of
 runs in turn on this machine: only their ratios mean something elsewhere.
 
-"paper" is the issue's shape, the classifier of a language model.
+"paper" is the classifier of a language model.
 
 Reference: Wijmans et al. 2025, arXiv 2411.09009; Vincent, de Brébisson & Bouthillier 2015, arXiv 1412.7091.
 """
