@@ -73,11 +73,12 @@ def prepare(
     elif target is not None:
         target = target.reshape(rows, *target.shape[len(shape) :])
         counts = (target != ignore_index) if target.ndim == 1 else (target != ignore_index).any(-1)
-        target = torch.where(target == ignore_index, -1, target)
         if masked:
             kept = counts
         elif not bool(counts.all()):
             kept, target = counts, target[counts]
+        if masked or target.ndim == 2:  # elsewhere every class that is left counts
+            target = torch.where(target == ignore_index, -1, target)
         row_weight = row_weight[: len(target)] if class_weight is None else class_weight[target.clamp(min=0)]
         if masked:
             row_weight = torch.where(counts, row_weight, 0.0)

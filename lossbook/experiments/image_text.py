@@ -62,7 +62,7 @@ class Config:
     """
 
     losses: tuple[str, ...] = tuple(STARTS)
-    batches: tuple[int, ...] = (8, 32, 128, 512)
+    batches: tuple[int, ...] = (8, 32, 512)
     alike: tuple[int, ...] = (1, 4)
     alike_batch: int = 32
     seeds: int = 1
