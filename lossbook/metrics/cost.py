@@ -57,7 +57,7 @@ def linear_cost(
     | "held" | 3 N V: logits, what autograd keeps of them, their gradient | 3 N V D |
     | "chunked" | the budget, or N V where that is less | 3 N V D |
     | "tile" | 3 tiles of 512 × 2048, or of the budget where that is less | 4 N V D |
-    | "gram" | 2 V D: the weight centred, and its gradient | 3 (N + V) D² |
+    | "gram" | 2 N D: the features times WᵀW, and the rows' own classes | (3 N + 2 V) D² |
 
     Args:
         engine: one of the names above.
@@ -79,7 +79,7 @@ def linear_cost(
         check_count(name, number)
     logits, product = rows * classes * itemsize, rows * classes * dimension
     if engine == "gram":
-        return Cost(2 * classes * dimension * itemsize, 3 * (rows + classes) * dimension**2)
+        return Cost(2 * rows * dimension * itemsize, (3 * rows + 2 * classes) * dimension**2)
     if engine == "tile":
         tile = min(rows, TILE[0]) * min(classes, TILE[1]) * itemsize
         return Cost(3 * min(tile, memory_budget), 4 * product)
