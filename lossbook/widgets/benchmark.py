@@ -12,10 +12,12 @@ import pandas as pd
 
 from lossbook.experiments.run import Run, Snapshot
 from lossbook.widgets.browser import chromium_page, jupyter_lab, run_notebook, write_notebook
+from lossbook.widgets.compose import ComposeExplorer
 from lossbook.widgets.explorer import Explorer
 from lossbook.widgets.float_line import FloatLineExplorer
 from lossbook.widgets.likelihood import LikelihoodExplorer
 from lossbook.widgets.margin import MarginExplorer
+from lossbook.widgets.pairs import PairsExplorer
 from lossbook.widgets.simplex import SimplexExplorer
 from lossbook.widgets.softmax_steps import SoftmaxStepsExplorer
 from lossbook.widgets.training import TrainingExplorer
@@ -58,6 +60,8 @@ EXPLORERS = {
     "likelihood": lambda: LikelihoodExplorer(),
     "float line": lambda: FloatLineExplorer(),
     "softmax steps": lambda: SoftmaxStepsExplorer(),
+    "compose": lambda: ComposeExplorer(),
+    "pairs": lambda: PairsExplorer(),
 }
 
 
