@@ -4,12 +4,14 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import matplotlib
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lossbook import LinearLogits
 from lossbook.catalog import RECORDS, Record
+from lossbook.figures import new_figure
 
 LOGITS = [record for record in RECORDS.values() if record.inputs == "logits"]
 MARGIN = [record for record in RECORDS.values() if record.inputs == "margin"]
@@ -162,3 +164,21 @@ class Watch(TorchDispatchMode):
         if function.overloadpacket in PRODUCTS:
             self.multiplications += result.numel() * args[-2].shape[1]
         return result
+
+
+def drawn(plot: Callable, run: Any) -> Any:
+    """The axes of a plot, which draws on those given or on new ones, labels both, and changes no setting."""
+    before = dict(matplotlib.rcParams)
+    _, ax = new_figure()
+    assert plot(run, ax) is ax
+    assert plot(run) is not ax
+    assert dict(matplotlib.rcParams) == before
+    assert ax.get_xlabel()
+    assert ax.get_ylabel()
+    ax.figure.canvas.draw()  # a warning about a glyph or a layout is an error
+    return ax
+
+
+def labelled(ax: Any) -> dict[str, Any]:
+    """The lines of a plot that a legend names."""
+    return {line.get_label(): line for line in ax.get_lines() if not line.get_label().startswith("_")}
