@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lossbook import kernels
-from lossbook.checks import bad_type, bad_value, check_choice, check_floating, check_same_device
+from lossbook.checks import bad_type, bad_value, check_choice, check_constant, check_floating, check_same_device
 from lossbook.linear_logits import LinearLogits
 
 
@@ -59,7 +59,7 @@ def prepare(
         if check_floating("weight", weight).shape != (classes,):
             raise bad_value("weight", weight, f"one weight per class, shape ({classes},)")
         check_same_device("weight", weight, "logits", logits)  # type: ignore[arg-type]
-        _check_constant("weight", weight)
+        check_constant("weight", weight)
     target = _check_target(logits, target, shape, classes, names, ignore_index)
     if target is not None and isinstance(logits, LinearLogits) and logits.shift:
         target = _shifted(target, logits.shift, ignore_index)
@@ -130,12 +130,6 @@ def check_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _check_constant(argument: str, value: Tensor) -> None:
-    # A silent zero in its place would be worse than no gradient.
-    if value.requires_grad and torch.is_grad_enabled():
-        raise ValueError(f"{argument}: got a tensor that requires grad, expected a constant: no gradient reaches it")
-
-
 def _check_target(
     logits: Tensor | LinearLogits,
     target: Tensor | None,
@@ -159,7 +153,7 @@ def _check_target(
         if target.shape != (*shape, classes):
             raise bad_value("target", target, f"soft targets of the shape of the logits, {(*shape, classes)}")
         if isinstance(logits, LinearLogits):
-            _check_constant("target", target)
+            check_constant("target", target)
         return target
     if target.dtype == torch.bool or target.is_complex():
         raise bad_type("target", target, "class indices (int64)")

@@ -126,6 +126,12 @@ def check_floating(argument: str, value: Any) -> torch.Tensor:
     return value
 
 
+def check_constant(argument: str, value: torch.Tensor) -> None:
+    """Refuse a tensor that learns where no gradient would reach it: a silent zero would be worse."""
+    if value.requires_grad and torch.is_grad_enabled():
+        raise ValueError(f"{argument}: got a tensor that requires grad, expected a constant: no gradient reaches it")
+
+
 def check_same_shape(argument: str, value: torch.Tensor, other_argument: str, other: torch.Tensor) -> None:
     """Refuse a tensor whose shape is not that of another argument."""
     if value.shape != other.shape:

@@ -3,7 +3,6 @@
 A faster engine enters here: it takes the same arguments and gives the same numbers. `engine_name` says which serves.
 """
 
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from lossbook.kernels.statistics import (
     accumulation_dtype,
     values,
 )
+from lossbook.kernels.visits import HAS_TRITON
 
 __all__ = [
     "LINEAR_ENGINES",
@@ -45,12 +45,11 @@ __all__ = [
 
 LINEAR_ENGINES = {"chunked": chunked, "tile": tiles, "gram": gram}
 _SPREAD = {"classes": sharded, "both": ring}
-_HAS_TRITON = find_spec("triton") is not None
 
 
 def masks_rows(logits: Tensor) -> bool:
     """Whether rows that do not count stay among held logits, with the target -1: counting them would stop a GPU."""
-    return _HAS_TRITON and logits.is_cuda
+    return HAS_TRITON and logits.is_cuda
 
 
 def dense_statistics(names: tuple[str, ...], rows: Rows) -> dict[str, Tensor]:
@@ -123,6 +122,6 @@ def engine_name(kind: str, device: torch.device | str) -> str:
     'chunked PyTorch on cpu'
     """
     device = torch.device(device)
-    dense = "Triton rows" if device.type == "cuda" and _HAS_TRITON else "plain PyTorch"
+    dense = "Triton rows" if device.type == "cuda" and HAS_TRITON else "plain PyTorch"
     name = {"dense": dense, "linear": "chunked PyTorch"}[kind]
     return f"{name} on {device.type}"

@@ -8,13 +8,12 @@ times the derivative by L in each entry. Off unless asked for.
 Reference: Wijmans, Huval, Hertzberg, Koltun and Krähenbühl 2025, arXiv 2411.09009 (cut cross-entropy).
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lossbook.kernels.linear import Linear
+from lossbook.kernels.linear import Linear, spans
 from lossbook.kernels.statistics import Rows, accumulation_dtype, add_at_targets_
 
 FILTER_BLOCK = 128  # rows and classes that are left out together
@@ -67,8 +66,3 @@ def _live_columns(distance: Tensor, below: Any) -> Tensor:
     """Which columns lie in a block where some distance is not below the bound; NaN is not."""
     peaks = distance.abs().amax(0).split(FILTER_BLOCK)
     return torch.cat([(~(peak.amax() < below)).expand(len(peak)) for peak in peaks])
-
-
-def spans(length: int, size: int) -> Iterator[slice]:
-    """The pieces of a length."""
-    return (slice(start, min(start + size, length)) for start in range(0, length, size))

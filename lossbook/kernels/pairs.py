@@ -55,7 +55,7 @@ class _PairStatistics(torch.autograd.Function):
         row_peak, row_log, diagonal = scores.new_empty(3, pairs)
         column_peak, column_sum = scores.new_full((pairs,), -torch.inf), scores.new_zeros(pairs)
         for start, stop in linear.spans():
-            rows = linear.block(slice(start, stop), slice(None), scores)
+            rows = linear.chunk(start, stop, scores).logits
             shifted = spare[: stop - start]
             diagonal[start:stop] = rows.diagonal(start)
             row_peak[start:stop] = _finite(rows.amax(1))
@@ -90,7 +90,7 @@ class _PairStatistics(torch.autograd.Function):
         gradients = Gradients(linear, (*ctx.needs_input_grad[:2], False))
         scores, spare = linear.buffer(), linear.buffer()
         for start, stop in linear.spans():
-            rows = linear.block(slice(start, stop), slice(None), scores)
+            rows = linear.chunk(start, stop, scores).logits
             gradient = torch.sub(rows, row_peak[start:stop, None], out=spare[: stop - start])
             gradient.sub_(row_log[start:stop, None]).exp_().mul_(a[start:stop, None])
             gradient.addcmul_(rows.sub_(column_peak).sub_(column_log).exp_(), b)

@@ -194,7 +194,7 @@ def _chunks(student: Linear | Tensor, teacher: Linear | Tensor, settings: tuple)
 def _logits(side: Linear | Tensor, start: int, stop: int) -> Tensor:
     if isinstance(side, Tensor):
         return side[start:stop].to(accumulation_dtype(side.dtype))
-    return side.block(slice(start, stop), slice(None))
+    return side.chunk(start, stop).logits
 
 
 def teacher_statistics(

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from lossbook.kernels import states
-from lossbook.kernels.filter import FILTER_BLOCK, Order, alive_columns, by_mean_logit, check_filter, spans
-from lossbook.kernels.linear import Linear, check_first_order, in_own_dtype, parts
+from lossbook.kernels.filter import FILTER_BLOCK, Order, alive_columns, by_mean_logit, check_filter
+from lossbook.kernels.linear import Linear, check_first_order, in_own_dtype, parts, spans
 from lossbook.kernels.statistics import Rows, accumulation_dtype, logits_gradient_
 
 TILE = (1024, 1024)  # rows and classes on a CPU: four megabytes, whatever the budget allows beyond

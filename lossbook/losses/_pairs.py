@@ -14,6 +14,7 @@ from lossbook.checks import (
     bad_type,
     bad_value,
     check_choice,
+    check_constant,
     check_floating,
     check_number,
     check_reduction,
@@ -209,11 +210,6 @@ def mann_whitney_loss(
     return (found / max(1, len(wrong)) if reduction == "pairs" else found).to(queries.dtype)
 
 
-def _check_constant(weight: Tensor) -> None:
-    if weight.requires_grad and torch.is_grad_enabled():
-        raise ValueError("weight: got a tensor that requires grad, expected a constant: no gradient reaches it")
-
-
 def _check_pairs(first_name: str, first: Tensor, second_name: str, second: Tensor) -> None:
     if check_floating(first_name, first).ndim != 2 or len(first) == 0:
         raise bad_value(first_name, first, "shape (pairs, dimension) with at least one pair")
@@ -266,7 +262,7 @@ def _pair_weight(weight: Tensor | None, like: Tensor, group: Any) -> Tensor | No
     if check_floating("weight", weight).shape != like.shape[:1]:
         raise bad_value("weight", weight, f"one weight per pair, shape ({len(like)},)")
     check_same_device("weight", weight, "the embeddings", like)
-    _check_constant(weight)
+    check_constant("weight", weight)
     return weight.to(accumulation_dtype(like.dtype))
 
 
