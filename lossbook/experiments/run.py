@@ -8,6 +8,7 @@ same config goes on where the last one stopped.
 import dataclasses
 import json
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from safetensors.numpy import load_file, save_file
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from lossbook.checks import bad_value
+from lossbook.checks import bad_value, check_count
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,13 @@ def stream(seed: int, purpose: int) -> torch.Generator:
     return torch.Generator().manual_seed(10 * seed + purpose)
 
 
+def seeds_of(config: Any) -> range:
+    """The seeds of a config: `seeds` of them from `first_seed` on, so that a sweep can deal them out one by one."""
+    check_count("seeds", config.seeds)
+    check_count("first_seed", config.first_seed, least=0)
+    return range(config.first_seed, config.first_seed + config.seeds)
+
+
 def versions() -> dict[str, str]:
     """The versions that a result depends on."""
     return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
@@ -69,13 +77,23 @@ def versions() -> dict[str, str]:
 def run_units(
     experiment: str,
     config: Any,
-    units: Mapping[str, Callable[[], Unit]],
+    units: Mapping[str, Callable[..., Unit]],
     *,
     progress: bool = True,
     folder: str | Path | None = None,
     device: torch.device | str = "cpu",
+    checkpoints: bool = False,
 ) -> Run:
     """Do the units of an experiment in order, with a progress bar; with a folder, keep each and skip those there.
+
+    Args:
+        experiment, config: what this is; a folder begun with others is refused.
+        units: name -> function that does the work.
+        progress: show a bar, a step a unit.
+        folder: where finished units are kept, and looked for.
+        device: named in the run.
+        checkpoints: units take one argument, the folder for checkpoints within the unit; None where nothing is kept. It
+            goes when the unit is done.
 
     Raises:
         ValueError: the folder holds units of another config.
@@ -88,9 +106,11 @@ def run_units(
             path = None if place is None else place / "units" / quote(name, safe=" ,=")
             unit = _read(path) if path is not None and _beside(path, ".json").exists() else None
             if unit is None:
-                unit = work()
-                if path is not None:
+                inside = None if path is None else _beside(path, ".checkpoints")
+                unit = work(inside) if checkpoints else work()
+                if path is not None and inside is not None:
                     _write(path, unit)
+                    shutil.rmtree(inside, ignore_errors=True)
             done.append(unit)
     history = pd.concat([unit.rows for unit in done], ignore_index=True)
     snapshots = tuple(snapshot for unit in done for snapshot in unit.snapshots)
@@ -149,6 +169,15 @@ def load(folder: str | Path, config_class: type) -> Run:
     return Run(
         about["experiment"], config, unit.rows, unit.snapshots, about["seconds"], about["device"], about["versions"]
     )
+
+
+def kept(config: Any, folder: str | Path) -> dict[str, Any] | None:
+    """What run.json says of the run of this config that `save` wrote there; None where there is none, or not all."""
+    path = Path(folder) / "run.json"
+    if not (Path(folder) / "history.json").exists():  # written last
+        return None
+    about = json.loads(path.read_text(encoding="utf-8"))
+    return about if about["config"] == _plain(config) else None
 
 
 def _plain(config: Any) -> dict[str, Any]:
