@@ -1,12 +1,12 @@
 """The catalogue: a record of every loss, and a row for every published system that the book is to contain."""
 
-from lossbook.catalog import _classification, _margin, _pairs, _regression, _reward, _spherical, _stable
+from lossbook.catalog import _classification, _margin, _pairs, _regression, _reshaped, _reward, _spherical, _stable
 from lossbook.catalog.record import Parameter, Properties, Record, Reference, SpecialCase
 from lossbook.checks import bad_type, check_choice
 
 RECORDS: dict[str, Record] = {
     record.key: record
-    for module in (_classification, _spherical, _stable, _pairs, _margin, _regression, _reward)
+    for module in (_classification, _reshaped, _spherical, _stable, _pairs, _margin, _regression, _reward)
     for record in module.RECORDS
 }
 

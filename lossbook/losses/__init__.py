@@ -30,6 +30,7 @@ from lossbook.losses._regression import (
     quantile_loss,
     squared_error,
 )
+from lossbook.losses._reshaped import focal_loss, squentropy_loss
 from lossbook.losses._reward import reward_prediction_loss
 from lossbook.losses._spherical import (
     log_spherical_softmax_loss,
@@ -45,6 +46,7 @@ __all__ = [
     "cross_entropy",
     "decoupled_softmax_loss",
     "exponential_loss",
+    "focal_loss",
     "general_robust_loss",
     "generalized_cross_entropy",
     "hinge_loss",
@@ -64,6 +66,7 @@ __all__ = [
     "smooth_adversarial_comp_sum_loss",
     "squared_error",
     "squared_hinge_loss",
+    "squentropy_loss",
     "stablemax_cross_entropy",
     "sum_exponential_loss",
     "tangent_loss",

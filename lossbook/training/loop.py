@@ -64,7 +64,8 @@ def train(
             `load_state_dict`, as `Shuffled` does; else every call is taken to give the same.
         optimizer: made on the model's parameters; `PerpGrad` wraps one.
         steps: at least 0.
-        transform: (model, batch), changes the gradients in place.
+        transform: (model, batch), changes the gradients in place. What it remembers is kept where it has
+            `state_dict` and `load_state_dict`.
         scheduler: a torch learning-rate scheduler on the optimiser, stepped after each step.
         measure: model to named numbers, or tensors (members,), called in evaluation mode without gradients.
         probe: the same, called with the gradients of the batch that the next step takes, before `transform`. In full
@@ -117,7 +118,9 @@ def train(
     rows = [] if rows is None else rows
     first_row = len(rows)
     kept: list[tuple[int, dict[str, np.ndarray]]] = []
-    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "batches": batches}
+    parts = {
+        "model": model, "optimizer": optimizer, "scheduler": scheduler, "batches": batches, "transform": transform
+    }  # fmt: skip
     parts = {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
     path = None if checkpoint is None else Path(checkpoint)
     stopped = False
@@ -258,7 +261,7 @@ def _state(batches: Any) -> Any:
 
 
 def _whole(
-    step: int, parts: Mapping[str, Any], rows: list[Any], kept: list[Any], chance: list[Tensor]
+    step: int, parts: Mapping[str, Any], rows: list[Any], kept: list[Any], chance: list[Tensor] | None
 ) -> dict[str, Any]:
     """All that the rest of the training follows from."""
     own = {name: part.state_dict() for name, part in parts.items()}

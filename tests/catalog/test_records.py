@@ -16,8 +16,8 @@ over_records = pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
 
 # What the formulas are written with. A command that is not here is a slip, or needs a look at how it renders.
 KNOWN_TEX = re.compile(
-    r"\\(alpha|arctan|big|Big|cdot|cosh|delta|exp|frac|ge|in|infty|le|left|log|lVert|max|min|mu|ne|notin|nu|operatorname|Phi|qquad|quad"
-    r"|rho|right|rVert|sigma|sqrt|sum|tanh|tau|text|textstyle|tfrac|varepsilon)(?![a-zA-Z])"
+    r"\\(alpha|arctan|big|Big|cdot|cosh|delta|exp|frac|gamma|ge|in|infty|le|left|log|lVert|max|min|mu|ne|notin|nu|operatorname|Phi|qquad"
+    r"|quad|rho|right|rVert|sigma|sqrt|sum|tanh|tau|text|textstyle|tfrac|varepsilon)(?![a-zA-Z])"
 )
 
 

@@ -168,8 +168,26 @@ OPTIMIZERS = {
 }
 
 
+class Slower:
+    """A transform that remembers how often it was called, and shrinks the gradients accordingly."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, model: nn.Module, batch: torch.Tensor) -> None:
+        self.calls += 1
+        for p in model.parameters():
+            p.grad /= self.calls
+
+    def state_dict(self) -> dict[str, int]:
+        return {"calls": self.calls}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.calls = state["calls"]
+
+
 def everything(path: Path | None, kind: str = "adamw", die_at: int = -1, steps: int = 23):
-    """Training with all that has a state: moments, a schedule, shuffled batches, dropout, rows and snapshots."""
+    """Training with all that has a state: moments, a schedule, a transform, shuffled batches, dropout, rows."""
     model = dropout_network()
     optimizer = OPTIMIZERS[kind](model)
     taken = []
@@ -186,6 +204,7 @@ def everything(path: Path | None, kind: str = "adamw", die_at: int = -1, steps: 
         Shuffled(20, 6, seeded(1)),
         optimizer,
         steps=steps,
+        transform=Slower(),
         scheduler=torch.optim.lr_scheduler.StepLR(optimizer, 5, 0.7),
         measure=loss_of,
         probe=lambda model: {"slope": float(model[0].weight.grad.norm())},
