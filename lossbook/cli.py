@@ -1,4 +1,4 @@
-"""The command line: lossbook lab | doctor | catalog | run | bench.
+"""The command line: lossbook lab | doctor | catalog | run | sweep | bench.
 
 Each command opens only the rooms that it needs, so that `lossbook --help` is as quick as `import lossbook`.
 """
@@ -7,9 +7,22 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
+
+SWEEP_HELP = """\
+One task for each point of the grid and each seed, each in a folder of its own under FOLDER/tasks. A task that is done
+is not done again: the same command goes on after Ctrl-C or a crash, and with more values or seeds it does what is new.
+A task that fails, or whose worker dies, is tried again; one that goes on failing is reported, and the rest goes on.
+FOLDER/sweep.parquet and sweep.csv hold the histories with the columns of the grid in front, sweep.json what was asked
+and what became of each task. Semicolons go between values that hold commas: --grid "hidden=64;64,64".
+
+On a cluster, start Dask's workers with one thread each, where lossbook is installed and FOLDER is shared. Slurm:
+  dask scheduler --scheduler-file dask.json & srun -n 20 dask worker --nthreads 1 --scheduler-file dask.json &
+  lossbook sweep ... --scheduler dask.json
+or SLURMCluster of dask-jobqueue, and on Kubernetes KubeCluster of dask-kubernetes with a shared volume: give their
+scheduler_address to --scheduler."""
 
 
 class UsageError(Exception):
@@ -23,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `lossbook`; those of the process by default.
 
     Returns:
-        0, or 1 when `doctor` misses something needed, or 2 when the request cannot be met, or 130 when Ctrl-C ended a
-        benchmark early.
+        0, or 1 when `doctor` misses something needed or a task of a sweep failed, or 2 when the request cannot be met,
+        or 130 when Ctrl-C ended a run, a sweep or a benchmark early.
     """
     parser = _parser()
     options, rest = parser.parse_known_args(argv)
@@ -63,14 +76,31 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("experiment", nargs="?", metavar="NAME", help="its name; --list prints them")
     run.add_argument("--list", action="store_true", help="print the names of the experiments, one a line")
     run.add_argument(
-        "--scale", default="small", help="tiny (seconds), small (a minute, the default) or paper (as published)"
-    )
-    run.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the config; repeatable"
-    )
-    run.add_argument(
         "--out", type=Path, metavar="FOLDER", help="keep the run there, and go on there after an interruption"
     )
+
+    sweep = command("sweep", _sweep, "Run an experiment over a grid of settings and many seeds, on Dask.")
+    sweep.epilog = SWEEP_HELP
+    sweep.formatter_class = argparse.RawDescriptionHelpFormatter
+    sweep.add_argument("experiment", metavar="NAME", help="its name; lossbook run --list prints them")
+    sweep.add_argument(
+        "--grid", action="append", default=[], metavar="KEY=A,B,C", help="values to try of a field; repeatable"
+    )
+    sweep.add_argument("--seeds", type=int, metavar="N", help="seeds at each point; as the config has it by default")
+    sweep.add_argument("--workers", type=int, metavar="N", help="processes on this machine; one a core by default")
+    sweep.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster instead: its address or scheduler file")
+    sweep.add_argument("--retries", type=int, default=2, metavar="N", help="how often a failed task is tried again (2)")
+    sweep.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="keep tasks and table there, and go on there"
+    )
+
+    for either in (run, sweep):
+        either.add_argument(
+            "--scale", default="small", help="tiny (seconds), small (a minute, the default) or paper (as published)"
+        )
+        either.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="change a field of the config; repeatable"
+        )
 
     bench = command("bench", _bench, "Measure the book's engines and their peers on this device, or its explorers.")
     bench.add_argument("--quick", action="store_true", help="two minutes on two CPU cores instead of the whole set")
@@ -158,6 +188,7 @@ def _print_systems(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from lossbook.experiments import EXPERIMENTS
+    from lossbook.experiments.configs import changed
     from lossbook.experiments.run import save
 
     if options.list:
@@ -165,20 +196,58 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     if options.experiment is None:
         raise UsageError("which experiment? --list prints them")
-    _check_among("NAME", options.experiment, EXPERIMENTS)
-    experiment = EXPERIMENTS[options.experiment]
-    _check_among("--scale", options.scale, experiment.SCALES)
-    config = experiment.SCALES[options.scale]
+    experiment, config = _experiment(options)
     try:
-        run = experiment.run(dataclasses.replace(config, **_changes(config, options.set)), folder=options.out)
+        run = experiment.run(dataclasses.replace(config, **changed(config, options.set)), folder=options.out)
     except ValueError as error:  # its message names the field, what it got and what was expected
         raise UsageError(str(error)) from error
+    except KeyboardInterrupt:
+        return _interrupted(options)
     print(run.history.to_string(max_rows=24))
     print(f"{options.experiment}: {len(run.history)} rows in {run.seconds:.1f} s on {run.device}")
     if options.out is not None:
         save(run, options.out)
         print(f"kept in {options.out}")
     return 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from lossbook.experiments.configs import changed, grid_of
+    from lossbook.experiments.sweep import carry_out
+    from lossbook.experiments.tasks import plan
+
+    _, config = _experiment(options)
+    how = {name: getattr(options, name) for name in ("workers", "scheduler", "retries")}
+    try:
+        grid, changes = grid_of(config, options.grid), changed(config, options.set)
+        planned = plan(options.experiment, grid, scale=options.scale, changes=changes, seeds=options.seeds)
+        found = carry_out(planned, options.out, **how)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    except KeyboardInterrupt:
+        return _interrupted(options)
+    for name, why in found.failed.items():
+        print(f"failed: {name}: {why}", file=sys.stderr)
+    total = len(planned.tasks)
+    print(f"{options.experiment}: {total - len(found.failed)} of {total} tasks, {len(found.table)} rows")
+    print(f"kept in {options.out}: sweep.parquet, sweep.csv, sweep.json")
+    return 1 if found.failed else 0
+
+
+def _experiment(options: argparse.Namespace) -> tuple[Any, Any]:
+    """The module that a command names, and its config at the scale."""
+    from lossbook.experiments import EXPERIMENTS
+
+    _check_among("NAME", options.experiment, EXPERIMENTS)
+    experiment = EXPERIMENTS[options.experiment]
+    _check_among("--scale", options.scale, experiment.SCALES)
+    return experiment, experiment.SCALES[options.scale]
+
+
+def _interrupted(options: argparse.Namespace) -> int:
+    kept = f"; what is finished is kept in {options.out}, and the same command goes on" if options.out else ""
+    print(f"lossbook {options.name}: interrupted{kept}", file=sys.stderr)
+    return 130
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -211,31 +280,6 @@ def _bench(options: argparse.Namespace) -> int:
     for path in kept if len(table) else ():
         print(f"kept in {benchmarks.save(table, path)}")
     return 130 if table.attrs["interrupted"] else 0
-
-
-def _changes(config: Any, assignments: Iterable[str]) -> dict[str, Any]:
-    """What KEY=VALUE says, each value read as the type that the config's own has."""
-    changes = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise UsageError(f"--set: got {assignment!r}, expected KEY=VALUE")
-        _check_among("--set", key, [field.name for field in dataclasses.fields(config)])
-        changes[key] = _like(getattr(config, key), key, text)
-    return changes
-
-
-def _like(current: Any, key: str, text: str) -> Any:
-    if isinstance(current, tuple):
-        return tuple(_like(current[0] if current else "", key, part.strip()) for part in text.split(","))
-    if isinstance(current, str) or current is None:
-        return text
-    try:
-        if isinstance(current, bool):
-            return {"true": True, "false": False}[text.lower()]
-        return type(current)(text)
-    except (KeyError, ValueError, TypeError):
-        raise UsageError(f"--set {key}: got {text!r}, expected a value like {current!r}") from None
 
 
 def _check_among(argument: str, value: str, choices: Collection[str]) -> None:

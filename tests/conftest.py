@@ -1,5 +1,8 @@
 """What all tests share: one thread, a seeded generator, and hypothesis that draws the same cases every time."""
 
+import logging
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import settings
@@ -12,3 +15,13 @@ settings.load_profile("lossbook")
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """The address of a Dask cluster of two workers inside this process: it sees what a test patches."""
+    from distributed import LocalCluster
+
+    quiet = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, **quiet) as cluster:
+        yield cluster.scheduler_address

@@ -3,17 +3,21 @@
 import dataclasses
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pandas as pd
 import pytest
 from jupyterlab.labapp import LabApp
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from lossbook import doctor, experiments
 from lossbook.catalog import RECORDS
 from lossbook.catalog.papers import papers
 from lossbook.cli import main
+from lossbook.experiments import sweep
+from lossbook.experiments.run import load
 from lossbook.widgets import benchmark, browser
 
 
@@ -140,6 +144,9 @@ def test_the_catalog_lists_the_losses(capsys):
     assert [row.split()[0] for row in some] == [key for key, r in RECORDS.items() if r.family == "regression"] != []
 
 
+SWEPT = ["sweep", "sketch", "--out", "nowhere"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -158,6 +165,23 @@ def test_the_catalog_lists_the_losses(capsys):
         (["run", "sketch", "--set", "shuffled=maybe"], "--set shuffled: got 'maybe', expected a value like False"),
         (["run", "sketch", "--set", "noise=0,much"], "--set noise: got 'much', expected a value like 0.0"),
         (["run", "sketch", "--set", "seeds=0"], "seeds: got 0, expected at least 1"),
+        (["sweep"], "the following arguments are required: NAME, --out"),
+        (["sweep", "sketch"], "the following arguments are required: --out"),
+        (["sweep", "lost", "--out", "x"], "NAME: got 'lost', expected one of "),
+        ([*SWEPT, "--scale", "huge"], "--scale: got 'huge', expected one of tiny, small"),
+        ([*SWEPT], "grid: got {}, expected at least one field to vary"),
+        ([*SWEPT, "--grid", "step"], "--grid: got 'step', expected KEY=A,B,C"),
+        ([*SWEPT, "--grid", "step="], "--grid step: got '', expected values between commas"),
+        ([*SWEPT, "--grid", "stepp=1"], "--grid: got 'stepp', expected one of seeds, step"),
+        ([*SWEPT, "--grid", "step=1,fast"], "--grid step: got 'fast', expected a value like 0.1"),
+        ([*SWEPT, "--grid", "step=1,1"], "grid step: got 1.0, expected each value once"),
+        ([*SWEPT, "--grid", "seeds=1,2"], "grid: got 'seeds', expected one of step, shuffled"),
+        ([*SWEPT, "--grid", "step=1", "--set", "step=2"], "grid: got 'step', expected a field that"),
+        ([*SWEPT, "--grid", "step=1", "--set", "data"], "--set: got 'data', expected KEY=VALUE"),
+        ([*SWEPT, "--grid", "step=1", "--seeds", "3"], "seeds: got 3, expected none: the config"),
+        ([*SWEPT, "--grid", "step=1", "--seeds", "few"], "--seeds: invalid int value: 'few'"),
+        ([*SWEPT, "--grid", "step=1", "--workers", "0"], "workers: got 0, expected an integer >= 1"),
+        ([*SWEPT, "--grid", "step=1", "--retries", "-1"], "retries: got -1, expected an integer"),
         (["bench", "--fast"], "unrecognized arguments: --fast"),
         (["bench", "--only", "columns"], "--only: got 'columns', expected one of rows, linear, pairs"),
         (["bench", "--out", "nowhere/table.csv"], "--out: got 'nowhere/table.csv', expected a file in a folder"),
@@ -187,6 +211,75 @@ def test_fields_of_the_config_are_set_in_the_type_they_have(capsys, sketch):
     assert dataclasses.astuple(config) == (5, 1e-3, True, "wine", ("hinge_loss", "savage_loss"), (0.2,))
 
 
+SWEEP = ["sweep", "surrogates", "--scale", "tiny", "--set", "steps=20", "--set", "losses=hinge_loss"]
+
+
+def test_a_sweep_keeps_one_table_and_goes_on_in_its_folder(capsys, scheduler, tmp_path):
+    words = [*SWEEP, "--grid", "step_size=0.1,1", "--seeds", "2", "--scheduler", scheduler, "--out", str(tmp_path)]
+    assert printed(capsys, *words) == [
+        "surrogates: 4 of 4 tasks, 24 rows",
+        f"kept in {tmp_path}: sweep.parquet, sweep.csv, sweep.json",
+    ]
+    kept = pd.read_parquet(tmp_path / "sweep.parquet")
+    assert kept.groupby(["step_size", "seed"]).size().to_dict() == {(size, k): 6 for size in (0.1, 1.0) for k in (0, 1)}
+    assert printed(capsys, *words, "--seeds", "3")[0] == "surrogates: 6 of 6 tasks, 36 rows"
+
+
+def test_a_sweep_with_a_task_that_fails_says_which_and_returns_1(capsys, scheduler, tmp_path):
+    words = [*SWEEP, "--grid", "gross_errors=0,2", "--retries", "1", "--scheduler", scheduler, "--out", str(tmp_path)]
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0] == "surrogates: 1 of 2 tasks, 3 rows"
+    assert "failed: gross_errors=2.0 seed=0: ValueError: gross_errors: got 2.0, expected" in said.err
+
+
+def test_a_sweep_into_a_folder_of_something_else_is_refused(capsys, tmp_path):
+    (tmp_path / "letter.txt").write_text("mine")
+    assert "out: got " in refused(capsys, *SWEEP, "--out", str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize("command", ["run", "sweep"])
+def test_ctrl_c_says_how_to_go_on_and_returns_130(capsys, sketch, monkeypatch, tmp_path, command):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sketch, "run", interrupted)
+    monkeypatch.setattr(sweep, "deal", interrupted)
+    grid = ["--grid", "step=1"] if command == "sweep" else []
+    assert main([command, "sketch", *grid, "--out", str(tmp_path)]) == 130
+    expected = (
+        f"lossbook {command}: interrupted; what is finished is kept in {tmp_path}, and the same command goes on\n"
+    )
+    assert capsys.readouterr().err.endswith(expected)
+
+
+def test_a_run_that_is_killed_in_the_middle_goes_on_to_the_same_bits(capsys, tmp_path):
+    """By SIGKILL where there is such a thing, after the first checkpoint, which is written after 500 of 2000 steps."""
+    fields = ("methods=float32", "steps=2000", "every=500", "keep_every=1000")
+    assignments = [word for field in fields for word in ("--set", field)]
+    words = ["run", "modular_addition", "--scale", "tiny", *assignments, "--out", str(tmp_path)]
+    process = subprocess.Popen([sys.executable, "-m", "lossbook.cli", *words], stderr=subprocess.DEVNULL)
+    try:
+        while process.poll() is None and not list(tmp_path.glob("units/*.checkpoints/training")):
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        assert process.wait() != 0
+    assert not (tmp_path / "history.json").exists()
+    steps = []
+    counted = register_optimizer_step_post_hook(lambda *_: steps.append(1))
+    printed(capsys, *words)
+    counted.remove()
+    assert 0 < len(steps) <= 1500
+    config = experiments.modular_addition.SCALES["tiny"]
+    config = dataclasses.replace(config, methods=("float32",), steps=(2000,), every=500, keep_every=1000)
+    whole, again = experiments.modular_addition.run(config, progress=False), load(tmp_path, type(config))
+    pd.testing.assert_frame_equal(again.history, whole.history, check_exact=True)
+    for one, other in zip(again.snapshots, whole.snapshots, strict=True):
+        assert all(one.arrays[name].tobytes() == array.tobytes() for name, array in other.arrays.items())
+
+
 def test_lab_opens_the_first_chapter_and_hands_on_what_it_does_not_know(monkeypatch):
     seen = []
     monkeypatch.setattr(LabApp, "launch_instance", seen.append)
@@ -206,7 +299,8 @@ def test_bench_hands_on_what_it_does_not_know(monkeypatch):
 
 def test_help_needs_nothing_beyond_torch():
     heavy = (
-        "pandas matplotlib sklearn ipywidgets jupyterlab lossbook.catalog.papers lossbook.experiments lossbook.doctor"
+        "pandas matplotlib sklearn ipywidgets jupyterlab distributed "
+        "lossbook.catalog.papers lossbook.experiments lossbook.doctor"
     )
     program = (
         "import sys, lossbook.cli\n"

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from lossbook.datasets import moons
 from lossbook.devices import device
-from lossbook.experiments.run import Run, Snapshot, Unit, run_units, stream
+from lossbook.experiments.run import Run, Snapshot, Unit, run_units, seeds_of, stream
 from lossbook.losses import cross_entropy, smooth_adversarial_comp_sum_loss
 from lossbook.models import multilayer
 from lossbook.training import fit, margin_attack, projected_attack
@@ -38,10 +38,11 @@ class Config:
     """`noise` and `radius` in units of the moons' radius; `attack_steps` in training, `test_steps` in evaluation.
 
     `tau`, `rho` and `nu` are those of smooth_adversarial_comp_sum_loss; measurements are `every` so many epochs; seeds
-    count from 0.
+    count from `first_seed`.
     """
 
     seeds: int = 3
+    first_seed: int = 0
     points: int = 400
     test_points: int = 1000
     noise: float = 0.15
@@ -117,7 +118,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
         History with a row for each setting (the method), seed and step:
             clean_accuracy: on test points.
             robust_accuracy: on the same points, each moved by `lossbook.training.projected_attack` on cross-entropy.
-        Snapshots of seed 0: `margin`, z_1 − z_0 on the grid of `horizontal` and `vertical`; the training points
+        Snapshots of the first seed: `margin`, z_1 − z_0 on the grid of `horizontal` and `vertical`; the training points
         `features`, their `labels`, and where the attack moves them, `attacked`; the classes `decided` for the former
         and `decided_attacked` for the latter.
 
@@ -129,7 +130,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
     Reference: Mao, Mohri & Zhong 2023, arXiv 2304.07288; Madry et al. 2018, arXiv 1706.06083.
     """
     units = {
-        f"{name}, seed={seed}": partial(_unit, config, name, seed) for seed in range(config.seeds) for name in METHODS
+        f"{name}, seed={seed}": partial(_unit, config, name, seed) for seed in seeds_of(config) for name in METHODS
     }
     return run_units("adversarial", config, units, progress=progress, folder=folder, device=device())
 
@@ -179,7 +180,7 @@ def _unit(config: Config, method: str, seed: int) -> Unit:
         forward=forward,
         evaluate=evaluate,
         every=config.every * -(-config.points // config.batch_size),
-        snapshot=snapshot if seed == 0 else None,
+        snapshot=snapshot if seed == config.first_seed else None,
     )
     rows.insert(0, "setting", method)
     rows.insert(1, "seed", seed)

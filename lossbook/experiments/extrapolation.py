@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from lossbook import datasets
 from lossbook.checks import check_choice
 from lossbook.devices import device
-from lossbook.experiments.run import Run, Snapshot, Unit, run_units
+from lossbook.experiments.run import Run, Snapshot, Unit, run_units, seeds_of
 from lossbook.losses import cross_entropy, reward_prediction_loss
 from lossbook.metrics import optimal_constant_distance
 from lossbook.models import layer_inputs, multilayer
@@ -47,6 +47,7 @@ class Config:
     batch_size: int = 50
     learning_rate: float = 1e-3
     seeds: int = 3
+    first_seed: int = 0
 
 
 SCALES = {
@@ -125,7 +126,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
     it.
     """
     place = device()
-    units = {f"seed {seed}": partial(_one_seed, config, seed, place) for seed in range(config.seeds)}
+    units = {f"seed {seed}": partial(_one_seed, config, seed, place) for seed in seeds_of(config)}
     return run_units("extrapolation", config, units, progress=progress, folder=folder, device=place)
 
 
@@ -194,7 +195,7 @@ def _one_seed(config: Config, seed: int, place: torch.device) -> Unit:
             arrays = {"prediction": p.mean(0), "shares": shares, "image": images[0], "image_prediction": p[0]}
             on_cpu = {key: array.cpu().numpy() for key, array in arrays.items()}
             snapshots.append(Snapshot(name, round(100 * level), on_cpu))
-    return Unit(pd.DataFrame(rows), tuple(snapshots) if seed == 0 else ())
+    return Unit(pd.DataFrame(rows), tuple(snapshots) if seed == config.first_seed else ())
 
 
 def _signals(model: nn.Sequential, images: Images) -> list[float]:

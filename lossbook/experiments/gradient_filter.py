@@ -29,7 +29,7 @@ from torch.nn.functional import normalize
 from lossbook import row_loss
 from lossbook.checks import check_choice, check_count, check_number
 from lossbook.devices import device
-from lossbook.experiments.run import Run, Unit, run_units, stream
+from lossbook.experiments.run import Run, Unit, run_units, seeds_of, stream
 from lossbook.losses import cross_entropy, stablemax_cross_entropy
 from lossbook.metrics import blocks_kept, filtered
 
@@ -65,6 +65,7 @@ class Config:
     epsilon: float = 2.0**-12
     block: int = 128
     seeds: int = 1
+    first_seed: int = 0
 
 
 SCALES = {
@@ -100,7 +101,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
     check_number("offset", config.offset, at_least=0)
     units = {
         f"seed={seed} {setting}": partial(_unit, config, seed, setting)
-        for seed in range(config.seeds)
+        for seed in seeds_of(config)
         for setting in config.settings
     }
     return run_units("gradient_filter", config, units, progress=progress, folder=folder, device=device())

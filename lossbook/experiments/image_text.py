@@ -39,7 +39,7 @@ from torch.nn.functional import normalize
 
 from lossbook.checks import bad_value, check_choice
 from lossbook.datasets import Views, two_views, view_maps
-from lossbook.experiments.run import Run, Unit, run_units, stream
+from lossbook.experiments.run import Run, Unit, run_units, seeds_of, stream
 from lossbook.losses import info_nce_loss, siglip_loss
 from lossbook.metrics import cost, top_k_error
 from lossbook.models import linear
@@ -66,6 +66,7 @@ class Config:
     alike: tuple[int, ...] = (1, 4)
     alike_batch: int = 32
     seeds: int = 1
+    first_seed: int = 0
     steps: int = 200
     learning_rate: float = 5e-3
     view: int = 32
@@ -124,7 +125,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
         if alike < 1 or config.alike_batch % alike:
             raise bad_value("alike", alike, f"a divisor of alike_batch, {config.alike_batch}")
     units: dict[str, Callable[[], Unit]] = {}
-    for seed in range(config.seeds):
+    for seed in seeds_of(config):
         for alike in config.alike:
             for batch in config.batches if alike == 1 else (config.alike_batch,):
                 for name in config.losses:

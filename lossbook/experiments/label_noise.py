@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from lossbook import datasets
 from lossbook.checks import check_choice
 from lossbook.devices import device
-from lossbook.experiments.run import Run, Snapshot, Unit, run_units, stream
+from lossbook.experiments.run import Run, Snapshot, Unit, run_units, seeds_of, stream
 from lossbook.losses import comp_sum_loss
 from lossbook.models import Ensemble, multilayer
 from lossbook.training import fit
@@ -38,13 +38,14 @@ class Config:
     """What is varied and how it is trained.
 
     `noises` are fractions of training labels replaced by another class; `max_weight` is comp_sum_loss's for τ < 1;
-    measurements are `every` so many epochs; seeds count from 0.
+    measurements are `every` so many epochs; seeds count from `first_seed`.
     """
 
     data: str = "digits"
     taus: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 1.8, 2.0)
     noises: tuple[float, ...] = (0.0, 0.4, 0.6)
     seeds: int = 3
+    first_seed: int = 0
     hidden: int = 64
     epochs: int = 60
     batch_size: int = 128
@@ -76,8 +77,8 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
             wrong_loss, wrong_accuracy: the same over those whose label was replaced (NaN without noise). Accuracy there
                 is what the network has memorised.
             tau, noise: of the setting.
-        Snapshots of seed 0 at the least noise above 0: `probability`, what the network gives the label it was taught,
-        for each training example; `wrong`, whether that label was replaced.
+        Snapshots of the first seed at the least noise above 0: `probability`, what the network gives the label it was
+        taught, for each training example; `wrong`, whether that label was replaced.
 
     Example:
         >>> found = run(SCALES["tiny"], progress=False)
@@ -88,7 +89,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
     1 and 2 against label noise).
     """
     check_choice("data", config.data, ("digits", "fashion_mnist"))
-    units = {f"seed={seed}": partial(_seed, config, seed) for seed in range(config.seeds)}
+    units = {f"seed={seed}": partial(_seed, config, seed) for seed in seeds_of(config)}
     return run_units("label_noise", config, units, progress=progress, folder=folder, device=device())
 
 
@@ -129,7 +130,7 @@ def _seed(config: Config, seed: int) -> Unit:
                 about[f"{part}_{name}"] = _mean(values, chosen)
         about |= {"tau": [tau for tau, _ in settings], "noise": [noise for _, noise in settings]}
         rows.append(pd.DataFrame(about))
-        if seed == 0:
+        if seed == config.first_seed:
             probability = torch.softmax(logits, -1).gather(-1, labels[..., None])[..., 0].cpu().numpy()
             for k, (tau, noise) in enumerate(settings):
                 if noise == kept:

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from lossbook import LinearLogits, datasets
 from lossbook.checks import check_choice, check_count
 from lossbook.devices import device
-from lossbook.experiments.run import Run, Snapshot, Unit, run_units, stream
+from lossbook.experiments.run import Run, Snapshot, Unit, run_units, seeds_of, stream
 from lossbook.losses import cross_entropy
 from lossbook.metrics import blocks_kept, filtered
 
@@ -61,7 +61,7 @@ def ways(config: "Config") -> dict[str, Logits]:
 
 @dataclass(frozen=True)
 class Config:
-    """What is trained and how. `words` and `tokens` are of the generated text; seeds count from 0."""
+    """What is trained and how. `words` and `tokens` are of the generated text; seeds count from `first_seed`."""
 
     data: str = "austen"  # or "generated"
     ways: tuple[str, ...] = ("held", "chunked", "filtered")
@@ -78,6 +78,7 @@ class Config:
     epsilon: float = 2.0**-12
     memory_budget: int = 4 * 2**20
     seeds: int = 1
+    first_seed: int = 0
 
 
 SCALES = {
@@ -150,7 +151,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
             filter (of the first way): `setting` is the order of the classes; seed, step, `skipped` (share of blocks),
                 `above` (share of the softmax's entries that are at least ε), `lost` (share of the probability that lies
                 in skipped blocks), `error` (of the gradient by the features, relative).
-        Snapshots of seed 0, first way: `sorted`, the softmax sorted and averaged over the words looked at.
+        Snapshots of the first seed, first way: `sorted`, the softmax sorted and averaged over the words looked at.
 
     Example:
         >>> found = run(SCALES["tiny"], progress=False).history
@@ -166,7 +167,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
     for name in ("words", "context", "dimension", "steps", "batch_size", "every", "test_words", "looked_at"):
         check_count(name, getattr(config, name))
     units = {
-        f"seed={seed} {way}": partial(_train, config, seed, way) for seed in range(config.seeds) for way in config.ways
+        f"seed={seed} {way}": partial(_train, config, seed, way) for seed in seeds_of(config) for way in config.ways
     }
     return run_units("language_model", config, units, progress=progress, folder=folder, device=device())
 
@@ -208,7 +209,7 @@ def _train(config: Config, seed: int, way: str) -> Unit:
         if measured and first:
             seen, snapshot = _as_the_filter_sees(config, data, model, seed, step)
             rows += seen
-            snapshots += [snapshot] * (seed == 0)
+            snapshots += [snapshot] * (seed == config.first_seed)
     return Unit(pd.DataFrame(rows), tuple(snapshots))
 
 

@@ -28,7 +28,7 @@ from torch.nn.functional import normalize
 
 from lossbook.checks import check_choice
 from lossbook.datasets import means_of_labels
-from lossbook.experiments.run import Run, Snapshot, Unit, run_units, stream
+from lossbook.experiments.run import Run, Snapshot, Unit, run_units, seeds_of, stream
 from lossbook.losses import cross_entropy, decoupled_softmax_loss, logistic_loss
 from lossbook.models import linear
 
@@ -42,6 +42,7 @@ class Config:
 
     losses: tuple[str, ...] = LOSSES
     seeds: int = 2
+    first_seed: int = 0
     labels: int = 200
     dimension: int = 16
     most: int = 8
@@ -78,8 +79,8 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
             precision_1 one, two or three, four or more: of held-out queries with so many right labels.
             pushed_down: of the right labels of the batch's queries that have several, the share whose score the
                 gradient pushes down.
-        Snapshots of seed 0 at each measurement: `scores` of the right labels of the first held-out query with the most
-        of them, `slope` their gradients.
+        Snapshots of the first seed at each measurement: `scores` of the right labels of the first held-out query with
+        the most of them, `slope` their gradients.
 
     Example:
         >>> end = run(SCALES["tiny"], progress=False).history.groupby("setting").last()
@@ -92,7 +93,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
         check_choice("losses", name, LOSSES)
     units = {
         f"{name} seed={seed}": partial(_train, config, name, seed)
-        for seed in range(config.seeds)
+        for seed in seeds_of(config)
         for name in config.losses
     }
     return run_units("many_positives", config, units, progress=progress, folder=folder)
@@ -176,7 +177,7 @@ def _train(config: Config, name: str, seed: int) -> Unit:
                 found = retrieval(score(held_out), held_out_target)
                 found["pushed_down"] = pushed_down(slopes(name, scores, target, bias), target)
                 rows.append({"setting": name, "seed": seed, "step": step, "loss": float(loss), **found})
-                if seed == 0:
+                if seed == config.first_seed:
                     one, its = score(held_out[fullest, None]), held_out_target[fullest, None]
                     right = right_labels(its, config.labels)
                     arrays = {"scores": one[right], "slope": slopes(name, one, its, bias)[right]}

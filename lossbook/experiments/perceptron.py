@@ -26,7 +26,7 @@ from torch import Tensor
 
 from lossbook import datasets
 from lossbook.checks import bad_value, check_choice
-from lossbook.experiments.run import Run, Snapshot, Unit, run_units
+from lossbook.experiments.run import Run, Snapshot, Unit, run_units, seeds_of
 from lossbook.losses import logistic_loss
 from lossbook.training.normalized import batch_perceptron_step, logistic_step, normalized_logistic_step
 
@@ -50,6 +50,7 @@ class Config:
     worst_case_step_sizes: tuple[float, ...] = (1.0, 10.0)
     worst_case_steps: int = 10_000
     seeds: int = 3
+    first_seed: int = 0
 
 
 SCALES = {
@@ -68,7 +69,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
     logarithmic scale; the last row is the step that separates, or `steps`. Snapshots hold all signed distances: of
     LR+GD and of the perceptron that it becomes, for the first seed on real data.
     """
-    units = {f"{config.data} seed {seed}": partial(_on_real_data, config, seed) for seed in range(config.seeds)}
+    units = {f"{config.data} seed {seed}": partial(_on_real_data, config, seed) for seed in seeds_of(config)}
     units |= {
         f"{WORST_CASE} {points} points": partial(_on_worst_case, config, points) for points in config.worst_case_points
     }
@@ -168,7 +169,7 @@ def _on_real_data(config: Config, seed: int) -> Unit:
     ]
     return Unit(
         pd.concat([unit.rows for unit in units], ignore_index=True),
-        tuple(snapshot for unit in units for snapshot in unit.snapshots if seed == 0),
+        tuple(snapshot for unit in units for snapshot in unit.snapshots if seed == config.first_seed),
     )
 
 

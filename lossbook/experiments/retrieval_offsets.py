@@ -37,7 +37,7 @@ from torch import Tensor
 
 from lossbook.checks import check_choice
 from lossbook.datasets import two_views, view_maps
-from lossbook.experiments.run import Run, Snapshot, Unit, run_units, stream
+from lossbook.experiments.run import Run, Snapshot, Unit, run_units, seeds_of, stream
 from lossbook.losses import info_nce_loss, mann_whitney_loss
 from lossbook.metrics import area_over_curve, auc, best_f1, mean_reciprocal_rank, top_k_error
 from lossbook.models import linear
@@ -61,6 +61,7 @@ class Config:
 
     settings: tuple[str, ...] = tuple(SETTINGS)
     seeds: int = 1
+    first_seed: int = 0
     view: int = 32
     latent: int = 16
     noise: float = 0.4
@@ -100,7 +101,8 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
             spread: the standard deviation of h over held-out queries.
             moved: the distance of h's weights from where they began.
             area, bound: 1 − AUC of `bound_queries` queries, and their MW loss a pair over log 2.
-        Snapshots of seed 0 at each measurement: `right` scores of held-out queries, `wrong` every 50th wrong score.
+        Snapshots of the first seed at each measurement: `right` scores of held-out queries, `wrong` every 50th wrong
+        score.
 
     Example:
         >>> history = run(SCALES["tiny"], progress=False).history
@@ -113,7 +115,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
         check_choice("settings", name, SETTINGS)
     units = {
         f"{name} seed={seed}": partial(_train, config, name, seed)
-        for seed in range(config.seeds)
+        for seed in seeds_of(config)
         for name in config.settings
     }
     return run_units("retrieval_offsets", config, units, progress=progress, folder=folder)
@@ -189,7 +191,7 @@ def _train(config: Config, name: str, seed: int) -> Unit:
             "bound": float(pairs_loss) / math.log(2),
         }
         rows.append({"setting": name, "seed": seed, "step": step, **numbers})
-        if seed == 0:
+        if seed == config.first_seed:
             right, wrong = split(scores)
             arrays = {"right": right, "wrong": wrong[::KEPT]}
             snapshots.append(Snapshot(name, step, {key: part.float().numpy() for key, part in arrays.items()}))

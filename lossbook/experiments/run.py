@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from lossbook.checks import bad_value, check_count
+from lossbook.datasets._files import folders
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,20 @@ def load(folder: str | Path, config_class: type) -> Run:
     return Run(
         about["experiment"], config, unit.rows, unit.snapshots, about["seconds"], about["device"], about["versions"]
     )
+
+
+def recorded(name: str, config_class: type) -> Run:
+    """A run that comes with the book, in data/runs: made beforehand, for it takes longer than a chapter may.
+
+    Args:
+        name: of its folder.
+        config_class: the experiment's frozen Config.
+
+    Raises:
+        FileNotFoundError: no run of that name.
+    """
+    places = [folder / "runs" / name for folder in folders()]
+    return load(next((place for place in places if (place / "run.json").exists()), places[-1]), config_class)
 
 
 def kept(config: Any, folder: str | Path) -> dict[str, Any] | None:

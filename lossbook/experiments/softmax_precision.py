@@ -34,8 +34,9 @@ from torch import Tensor
 
 from lossbook import datasets
 from lossbook.checks import check_choice, check_count, check_number
-from lossbook.experiments.run import Run, Unit, run_units
+from lossbook.experiments.run import Run, Unit, run_units, seeds_of
 from lossbook.losses import cross_entropy
+from lossbook.metrics import collapsed
 
 FORMATS = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
 """By name, from the coarsest spacing to the finest."""
@@ -51,6 +52,7 @@ class Config:
     steps: int = 600
     step_size: float = 20.0
     seeds: int = 2
+    first_seed: int = 0
 
 
 SCALES = {
@@ -93,22 +95,11 @@ def row_losses(logits: Tensor, target: Tensor, formula: str) -> Tensor:
     if formula == "naive":
         exponentials = logits.exp()
         return -(exponentials.gather(1, column)[:, 0] / exponentials.sum(1)).log()
-    shifted = logits - logits.amax(1, keepdim=True)
+    shifted = logits - logits.detach().amax(1, keepdim=True)  # it cancels; rounded, its gradient would not
     sums = shifted.exp().sum(1)
     if formula == "log of the softmax":
         return -(shifted.exp().gather(1, column)[:, 0] / sums).log()
     return sums.log() - shifted.gather(1, column)[:, 0]
-
-
-def collapsed(logits: Tensor) -> Tensor:
-    """Whether Σ exp(z_j − max z) of each row is exactly 1 in the dtype of the logits: (rows,).
-
-    Example:
-        >>> z = torch.tensor([[20.0, 0.0, 0.0]])
-        >>> collapsed(z).item(), collapsed(z.double()).item()
-        (True, False)
-    """
-    return (logits - logits.amax(-1, keepdim=True)).exp().sum(-1) == 1
 
 
 def run(config: Config = SCALES["small"], progress: bool = True, folder: str | Path | None = None) -> Run:
@@ -145,7 +136,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
     for name in ("steps", "seeds"):
         check_count(name, getattr(config, name))
     check_number("step_size", config.step_size, above=0)
-    units = {f"seed={seed}": partial(_seed, config, seed) for seed in range(config.seeds)}
+    units = {f"seed={seed}": partial(_seed, config, seed) for seed in seeds_of(config)}
     return run_units("softmax_precision", config, units, progress=progress, folder=folder)
 
 

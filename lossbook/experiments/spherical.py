@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from lossbook import LinearLogits, datasets, losses
 from lossbook.checks import bad_value, check_choice, check_count
 from lossbook.devices import device
-from lossbook.experiments.run import Run, Unit, run_units, stream
+from lossbook.experiments.run import Run, Unit, run_units, seeds_of, stream
 from lossbook.metrics import top_k_error
 
 Loss = Callable[..., Tensor]
@@ -46,7 +46,7 @@ FREQUENCIES = "frequencies alone"
 
 @dataclass(frozen=True)
 class Config:
-    """What is trained and how. `losses` are those of `LOSSES`, or "Z-loss a=A b=B"; seeds count from 0."""
+    """What is trained and how. `losses` are those of `LOSSES`, or "Z-loss a=A b=B"; seeds count from `first_seed`."""
 
     losses: tuple[str, ...] = (
         "cross-entropy",
@@ -63,6 +63,7 @@ class Config:
     learning_rate: float = 1e-2
     ranks: tuple[int, ...] = (1, 5, 20, 100)
     seeds: int = 1
+    first_seed: int = 0
 
 
 SCALES = {
@@ -105,7 +106,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
         raise bad_value("ranks", config.ranks, f"numbers of words up to {config.words}")
     units = {
         f"seed={seed} {name}": partial(_unit, config, seed, name)
-        for seed in range(config.seeds)
+        for seed in seeds_of(config)
         for name in (*config.losses, FREQUENCIES)
     }
     return run_units("spherical", config, units, progress=progress, folder=folder, device=device())

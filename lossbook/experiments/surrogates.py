@@ -15,7 +15,7 @@ import torch
 from lossbook import datasets
 from lossbook.catalog import find
 from lossbook.checks import bad_value, check_number
-from lossbook.experiments.run import Run, Unit, run_units
+from lossbook.experiments.run import Run, Unit, run_units, seeds_of
 
 LOSSES = (
     "zero_one_loss",
@@ -42,6 +42,7 @@ class Config:
     )
     evaluate_every: int = 10
     seeds: int = 5
+    first_seed: int = 0
 
 
 SCALES = {
@@ -73,7 +74,7 @@ def run(config: Config, progress: bool = True, folder: str | Path | None = None)
         )
         for name in config.losses
         for share in config.gross_errors
-        for seed in range(config.seeds)
+        for seed in seeds_of(config)
     }
     return run_units("surrogates", config, units, progress=progress, folder=folder)
 

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from lossbook import datasets
 from lossbook.checks import bad_value, check_number
-from lossbook.experiments.run import Run, Unit, run_units
+from lossbook.experiments.run import Run, Unit, run_units, seeds_of
 from lossbook.losses import cross_entropy
 from lossbook.models import layer_inputs, multilayer
 from lossbook.training import fit
@@ -54,6 +54,7 @@ class Config:
     features: tuple[str, ...] = ("whitened 20", "whitened 50", "whitened 100", "plain 50")
     labels_per_class: tuple[int, ...] = (1, 2, 3, 5, 10, 20, 50, 100, 200, 300)
     seeds: int = 3
+    first_seed: int = 0
 
 
 SCALES = {
@@ -184,7 +185,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
     check_number("growth", config.growth, above=1)
     axes = cache(principal_axes)
     units: dict[str, Callable[[], Unit]] = {}
-    for seed in range(config.seeds):
+    for seed in seeds_of(config):
         for dimension in config.dimensions:
             for classes in config.classes:
                 name = f"simulation dimension {dimension} classes {classes} seed {seed}"
