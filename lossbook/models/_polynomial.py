@@ -24,6 +24,7 @@ class PolynomialNet(nn.Module):
         TypeError, ValueError: naming the argument, what it got and what was expected.
 
     Example:
+        >>> import torch
         >>> net = PolynomialNet(torch.tensor([[1.0, 0.0], [1.0, 2.0]]), curvature=1.0)
         >>> net(torch.tensor([[1.0, 1.0]])).item()                   # units see 1 and 3: (1 + 1/2 + 3 + 9/2)/2
         4.5

@@ -79,7 +79,8 @@ def test_under_gradient_descent_the_norm_grows_at_second_order_alone():
     (weight.sin() * drawn(6, 4, seed=2)).sum().backward()
     length = float(weight.grad.square().sum())
     optimizer.step()
-    assert float(weight.detach().square().sum()) == pytest.approx(float(before.square().sum()) + 0.01 * length, rel=1e-13)
+    after = float(weight.detach().square().sum())
+    assert after == pytest.approx(float(before.square().sum()) + 0.01 * length, rel=1e-13)
 
 
 FEATURES, LABELS = drawn(30, 5, seed=3, dtype=torch.float32), torch.arange(30) % 3

@@ -1,0 +1,100 @@
+"""The exercises on remedies: a helpful no for the skeleton, for each usual slip its message, then a yes."""
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from lossbook.exercises import chapter_72_mitigations
+from lossbook.exercises.chapter_72_mitigations import check_new_output, check_soft_pull
+from lossbook.exercises.verdict import Verdict
+
+
+def new_output(features, centre, *, sign=-1.0):
+    weight = normalize(features - centre, dim=1).mean(0)
+    return torch.cat([weight, sign * (weight @ centre)[None]])
+
+
+def with_bias(weight, centre):
+    return torch.cat([weight, -(weight @ centre)[None]])
+
+
+def soft_pull(logits, label, *, predicted=True, scaled=True, late=False):
+    p = torch.softmax(logits, 0)
+    t = p.clone()
+    places = [(p.argmax(), 1 / len(p))] if predicted else []
+    places.append((label, 1.0))
+    for place, value in reversed(places) if late else places:
+        t[place] = value
+    return p - (t / t.sum() if scaled else t)
+
+
+def hard_pull(logits, label):
+    p = torch.softmax(logits, 0)
+    p[label] -= 1
+    return p
+
+
+# (check, attempt, words that the verdict must hold); right answers begin with "Right"
+ATTEMPTS = [
+    (check_new_output, lambda features, centre: torch.zeros(4), "0 everywhere"),
+    (check_new_output, lambda features, centre: features.mean(0), "4 numbers were asked for"),
+    (check_new_output, lambda features, centre: new_output(features, centre, sign=1.0), "wrong sign"),
+    (check_new_output, lambda features, centre: new_output(features, centre, sign=0.0), "not 0"),
+    (check_new_output, lambda features, centre: with_bias((features - centre).mean(0), centre), "as they are"),
+    (
+        check_new_output,
+        lambda features, centre: with_bias(normalize((features - centre).mean(0), dim=0), centre),
+        "divided the mean",
+    ),
+    (check_new_output, lambda features, centre: new_output(features, 0 * centre), "centre is missing"),
+    (check_new_output, lambda features, centre: new_output(features, centre) + 1, "(φ − μ)/‖φ − μ‖"),
+    (check_new_output, new_output, "Right"),
+    (check_soft_pull, lambda logits, label: 0 * logits, "0 everywhere"),
+    (check_soft_pull, lambda logits, label: logits.sum(), "4 slopes were asked for"),
+    (check_soft_pull, lambda logits, label: -soft_pull(logits, label), "turned round"),
+    (check_soft_pull, lambda logits, label: torch.softmax(logits, 0) - soft_pull(logits, label), "That is the target"),
+    (check_soft_pull, hard_pull, "hard target"),
+    (check_soft_pull, lambda logits, label: soft_pull(logits, label, scaled=False), "Divide it by its sum"),
+    (check_soft_pull, lambda logits, label: soft_pull(logits, label, predicted=False), "should get 1/V"),
+    (check_soft_pull, lambda logits, label: soft_pull(logits, label, late=True), "Set the right class last"),
+    (check_soft_pull, lambda logits, label: logits, "Begin with p"),
+    (check_soft_pull, soft_pull, "Right"),
+]
+
+
+def label(attempt):
+    check, _, words = attempt
+    return f"{check.__name__}: {words}"
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS, ids=label)
+def test_each_attempt_gets_the_message_meant_for_it(attempt):
+    check, function, words = attempt
+    verdict = check(function)
+    assert words in repr(verdict)
+    assert verdict.passed == (words == "Right")
+
+
+def test_every_check_has_an_attempt_that_passes_and_several_that_do_not():
+    checks = {name for name in dir(chapter_72_mitigations) if name.startswith("check_")}
+    assert {check.__name__ for check, _, words in ATTEMPTS if words == "Right"} == checks
+    assert all(sum(check.__name__ == name for check, _, _ in ATTEMPTS) > 5 for name in checks)
+
+
+@pytest.mark.parametrize("check", [check_new_output, check_soft_pull])
+@pytest.mark.parametrize(
+    ("attempt", "words"),
+    [
+        (lambda *given: None, "returned nothing"),
+        (lambda *given: 1 / 0, "stopped with ZeroDivisionError"),
+        (lambda *given: float("nan"), "division by zero"),
+        (lambda *given: "a word", "a number or a tensor"),
+        (3.0, "expected a function"),
+    ],
+    ids=["nothing", "an error", "not a number", "a word", "not a function"],
+)
+def test_an_attempt_that_gives_nothing_to_judge_is_told_so(check, attempt, words):
+    verdict = check(attempt)
+    assert isinstance(verdict, Verdict)
+    assert not verdict
+    assert words in verdict.message
