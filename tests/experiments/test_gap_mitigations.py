@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lossbook.experiments import gap_mitigations
+from lossbook.experiments import _rehearsal, gap_mitigations
 from lossbook.experiments.gap_mitigations import PLAIN, SCALES, Config, summary
 from lossbook.metrics import continual_gaps
 
@@ -45,9 +45,10 @@ def test_the_same_config_gives_the_same_bits_also_when_it_was_killed_on_the_way(
             raise KeyboardInterrupt
         return numbers(*given)
 
-    numbers = gap_mitigations.numbers
-    monkeypatch.setattr(gap_mitigations, "numbers", killed)
-    monkeypatch.setattr(gap_mitigations, "CHECKPOINT_EVERY", 5)
+    numbers = _rehearsal.numbers
+    for module in (gap_mitigations, _rehearsal):
+        monkeypatch.setattr(module, "numbers", killed)
+    monkeypatch.setattr(_rehearsal, "CHECKPOINT_EVERY", 5)
     with pytest.raises(KeyboardInterrupt):
         gap_mitigations.run(TINY, progress=False, folder=tmp_path)
     again = gap_mitigations.run(TINY, progress=False, folder=tmp_path)
