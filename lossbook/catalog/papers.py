@@ -69,6 +69,9 @@ NOTEBOOKS = {
     "01": "01_from_likelihood_to_cross_entropy.ipynb",
     "02": "02_softmax_and_its_numerics.ipynb",
     "03": "03_losses_from_row_statistics.ipynb",
+    "70": "70_grokking_and_softmax_collapse.ipynb",
+    "71": "71_neural_collapse.ipynb",
+    "72": "72_the_stability_gap.ipynb",
 }
 """The chapters that are written, and their files."""
 

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lossbook.checks import bad_type, bad_value, check_choice, check_count, check_generator, check_number
+from lossbook.checks import bad_type, bad_value, check_choice, check_count, check_number
 
 HALVINGS = 200  # more than float64 has bits: bisection ends at neighbouring numbers
 LARGEST_SCALE, SCALES_TRIED = 700.0, 2000  # of the logits: beyond, their exponential is no number
@@ -35,48 +35,6 @@ class Geometry(NamedTuple):
     outputs: Tensor
     bias: Tensor
     objective: float
-
-
-def simplex_etf(
-    classes: int, *, units: int | None = None, generator: torch.Generator | None = None
-) -> Float[Tensor, "classes units"]:
-    """A simplex equiangular tight frame: unit vectors of which every two are as far apart as K vectors can be.
-
-        ⟨v_c, v_c'⟩ = −1/(K − 1) for c ≠ c'
-
-    Args:
-        classes: K, at least 2.
-        units: coordinates of a vector, at least K − 1; None is K − 1.
-        generator: turns the frame at random; None leaves it as it is.
-
-    Returns:
-        (classes, units) in float64; a row a vector.
-
-    Raises:
-        TypeError, ValueError: naming the argument, what it got and what was expected.
-
-    Example:
-        >>> frame = simplex_etf(3)
-        >>> (frame @ frame.T).round(decimals=6).tolist()
-        [[1.0, -0.5, -0.5], [-0.5, 1.0, -0.5], [-0.5, -0.5, 1.0]]
-
-    Limits: K unit vectors have a cosine of −1/(K − 1) or more between some two, for 0 ≤ ‖Σ v_c‖² = K + Σ_{c≠c'} cos.
-    Reference: Papyan, Han & Donoho 2020, arXiv 2008.08186.
-    """
-    check_count("classes", classes, least=2)
-    units = classes - 1 if units is None else units
-    check_count("units", units, least=classes - 1)
-    frame = torch.zeros(classes, units, dtype=torch.float64)
-    # Axis by axis, vector k gets the length that it lacks, and all later ones the product with it that they lack.
-    for axis in range(classes - 1):
-        shared = frame[axis].square().sum()
-        frame[axis, axis] = (1 - shared).sqrt()
-        frame[axis + 1 :, axis] = (-1 / (classes - 1) - shared) / (1 - shared).sqrt()
-    if generator is None:
-        return frame
-    check_generator(generator)
-    drawn = torch.randn(units, units, dtype=torch.float64, generator=generator, device=generator.device)
-    return frame @ torch.linalg.qr(drawn).Q.cpu()
 
 
 def chain_minimum(price: float, layers: int, *, local: bool = False) -> float:

@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lossbook.experiments import lazy_rich, neural_collapse, stability_gap
 from lossbook.experiments.run import Run, Snapshot
 from lossbook.widgets.browser import chromium_page, jupyter_lab, run_notebook, write_notebook
 from lossbook.widgets.compose import ComposeExplorer
 from lossbook.widgets.explorer import Explorer
+from lossbook.widgets.features import FeaturesExplorer
 from lossbook.widgets.float_line import FloatLineExplorer
+from lossbook.widgets.frame_builder import FrameBuilderExplorer
+from lossbook.widgets.lazy import LazyExplorer
 from lossbook.widgets.likelihood import LikelihoodExplorer
 from lossbook.widgets.margin import MarginExplorer
 from lossbook.widgets.pairs import PairsExplorer
 from lossbook.widgets.simplex import SimplexExplorer
 from lossbook.widgets.softmax_steps import SoftmaxStepsExplorer
+from lossbook.widgets.stability_gap import StabilityGapExplorer
 from lossbook.widgets.training import TrainingExplorer
 
 HEAD = ("explorer", "control", "median, ms", "95th percentile, ms", "count")
@@ -59,9 +64,13 @@ EXPLORERS = {
     "training": lambda: TrainingExplorer(sample_run()),
     "likelihood": lambda: LikelihoodExplorer(),
     "float line": lambda: FloatLineExplorer(),
+    "features": lambda: FeaturesExplorer(neural_collapse.run(neural_collapse.SCALES["tiny"], progress=False)),
     "softmax steps": lambda: SoftmaxStepsExplorer(),
     "compose": lambda: ComposeExplorer(),
     "pairs": lambda: PairsExplorer(),
+    "frame builder": lambda: FrameBuilderExplorer(),
+    "stability gap": lambda: StabilityGapExplorer(stability_gap.run(stability_gap.SCALES["tiny"], progress=False)),
+    "lazy": lambda: LazyExplorer(lazy_rich.run(lazy_rich.SCALES["tiny"], progress=False)),
 }
 
 

@@ -10,15 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lossbook.experiments import lazy_rich, neural_collapse, stability_gap
 from lossbook.figures.style import new_figure
 from lossbook.widgets import (
     Explorer,
+    FeaturesExplorer,
     FloatLineExplorer,
+    FrameBuilderExplorer,
+    LazyExplorer,
     LikelihoodExplorer,
     MarginExplorer,
     Preset,
     SimplexExplorer,
     SoftmaxStepsExplorer,
+    StabilityGapExplorer,
     TrainingExplorer,
 )
 from lossbook.widgets.benchmark import sample_run
@@ -30,8 +35,12 @@ MAKE = {
     "error": lambda: MarginExplorer(("squared_error", "huber_loss")),
     "simplex": SimplexExplorer,
     "training": lambda: TrainingExplorer(sample_run()),
+    "lazy": lambda: LazyExplorer(lazy_rich.run(lazy_rich.SCALES["tiny"], progress=False)),
     "likelihood": LikelihoodExplorer,
+    "features": lambda: FeaturesExplorer(neural_collapse.run(neural_collapse.SCALES["tiny"], progress=False)),
     "float line": FloatLineExplorer,
+    "frame builder": FrameBuilderExplorer,
+    "stability gap": lambda: StabilityGapExplorer(stability_gap.run(stability_gap.SCALES["tiny"], progress=False)),
     "softmax steps": SoftmaxStepsExplorer,
 }
 every_explorer = pytest.mark.parametrize("name", MAKE)

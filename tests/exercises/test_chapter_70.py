@@ -1,0 +1,136 @@
+"""The exercises on collapse: a helpful no for the skeleton, for each usual slip its own message, then a yes."""
+
+import pytest
+import torch
+
+from lossbook.exercises import chapter_70
+from lossbook.exercises.chapter_70 import (
+    check_across,
+    check_collapse,
+    check_scaling_descent,
+    check_stablemax_pull,
+)
+from lossbook.exercises.verdict import Verdict
+
+
+def longer(z, right):
+    return z[right] - (z.softmax(0) * z).sum()
+
+
+def has_collapsed(z, dtype, *, shift=True, cast=True):
+    z = z.to(dtype) if cast else z
+    return ((z - z.amax(-1, keepdim=True) if shift else z).exp().sum(-1) == 1).double()
+
+
+def each_vanishes(z, dtype):
+    """Whether each other class vanishes beside 1, instead of their sum."""
+    z = z.to(dtype)
+    others = (z - z.amax(-1, keepdim=True)).exp().sort(-1).values[..., :-1]
+    return (others.amax(-1) + 1 == 1).double()
+
+
+def unshifted(z, dtype):
+    """The share of the largest, without subtracting it first."""
+    z = z.to(dtype).exp()
+    return (z.amax(-1) == z.sum(-1)).double()
+
+
+def across(g, w, *, stretch=True):
+    left = g - (g * w).sum() / w.square().sum() * w
+    return left * g.norm() / left.norm() if stretch else left
+
+
+def across_rows(g, w):
+    left = g - (g * w).sum(-1, keepdim=True) / w.square().sum(-1, keepdim=True) * w
+    return left * g.norm() / left.norm()
+
+
+def shares(z):
+    s = torch.where(z >= 0, z + 1, 1 / (1 - z))
+    return s / s.sum()
+
+
+def target(z, right):
+    return torch.nn.functional.one_hot(torch.tensor(right), len(z)).double()
+
+
+def stable_pull(z, right):
+    return (shares(z) - target(z, right)) / (1 + z.abs())
+
+
+# (check, attempt, words that the verdict must hold); right answers begin with "Right"
+ATTEMPTS = [
+    (check_scaling_descent, lambda z, y: 0.0, "turn the sign round"),
+    (check_scaling_descent, lambda z, y: -longer(z, y), "how fast the loss falls"),
+    (check_scaling_descent, lambda z, y: z[y] - z.mean(), "weighted by the softmax"),
+    (check_scaling_descent, lambda z, y: 1 - z.softmax(0)[y], "the right logit alone"),
+    (check_scaling_descent, lambda z, y: z[y] - torch.cat([z[:y], z[y + 1 :]]).max(), "the lead over the next"),
+    (check_scaling_descent, lambda z, y: z[y], "one of the two terms"),
+    (check_scaling_descent, lambda z, y: z.sum() + 1, "weights of that mean"),
+    (check_scaling_descent, lambda z, y: z, "One number"),
+    (check_scaling_descent, longer, "Right"),
+    (check_collapse, lambda z, dtype: 0 * z[:, 0], "Nothing has collapsed"),
+    (check_collapse, lambda z, dtype: 1 - has_collapsed(z, dtype), "Turned round"),
+    (check_collapse, lambda z, dtype: has_collapsed(z, torch.float64), "rounded in another format"),
+    (check_collapse, lambda z, dtype: has_collapsed(z, torch.float32), "rounded in another format"),
+    (check_collapse, each_vanishes, "their sum has to vanish"),
+    (check_collapse, unshifted, "subtract the largest first"),
+    (check_collapse, lambda z, dtype: (z.amax(-1) > 12).double(), "the opposite"),
+    (check_collapse, lambda z, dtype: 1.0, "One answer a row"),
+    (check_collapse, has_collapsed, "Right"),
+    (check_across, lambda g, w: g, "as it came"),
+    (check_across, lambda g, w: across(g, w, stretch=False), "stretch it back"),
+    (check_across, lambda g, w: -across(g, w), "stands in for the gradient"),
+    (check_across, lambda g, w: g - (g * w).sum() / w.norm() * w, "divided by the wrong length"),
+    (check_across, across_rows, "treats each row alone"),
+    (check_across, lambda g, w: 2 * across(g, w), "Across, but"),
+    (check_across, lambda g, w: g + w, "and asked is 0"),
+    (check_across, lambda g, w: (g * w).sum(), "A gradient of shape"),
+    (check_across, across, "Right"),
+    (check_stablemax_pull, lambda z, y: 0 * z, "0 everywhere"),
+    (check_stablemax_pull, lambda z, y: -stable_pull(z, y), "points uphill"),
+    (check_stablemax_pull, lambda z, y: z.softmax(0) - target(z, y), "softmax's p − e"),
+    (check_stablemax_pull, lambda z, y: shares(z) - target(z, y), "The chain rule brings"),
+    (check_stablemax_pull, lambda z, y: (shares(z) - target(z, y)) / (1 + z), "take |z|"),
+    (check_stablemax_pull, lambda z, y: stable_pull(z, y) + 1, "It is (q − e)"),
+    (check_stablemax_pull, lambda z, y: z[y], "One slope a logit"),
+    (check_stablemax_pull, stable_pull, "Right"),
+]
+
+
+def label(attempt):
+    check, _, words = attempt
+    return f"{check.__name__}: {words}"
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS, ids=label)
+def test_each_attempt_gets_the_message_meant_for_it(attempt):
+    check, function, words = attempt
+    verdict = check(function)
+    assert words in repr(verdict)
+    assert verdict.passed == (words == "Right")
+
+
+def test_every_check_has_an_attempt_that_passes_and_several_that_do_not():
+    checks = {name for name in dir(chapter_70) if name.startswith("check_")}
+    assert {check.__name__ for check, _, words in ATTEMPTS if words == "Right"} == checks
+    assert all(sum(check.__name__ == name for check, _, _ in ATTEMPTS) > 5 for name in checks)
+
+
+@pytest.mark.parametrize("check", [check_scaling_descent, check_collapse, check_across, check_stablemax_pull])
+@pytest.mark.parametrize(
+    ("attempt", "words"),
+    [
+        (lambda *given: None, "returned nothing"),
+        (lambda *given: 1 / 0, "stopped with ZeroDivisionError"),
+        (lambda *given: float("nan"), "division by zero"),
+        (lambda *given: "a word", "a number or a tensor"),
+        (3.0, "expected a function"),
+    ],
+    ids=["nothing", "an error", "not a number", "a word", "not a function"],
+)
+def test_an_attempt_that_gives_nothing_to_judge_is_told_so(check, attempt, words):
+    verdict = check(attempt)
+    assert isinstance(verdict, Verdict)
+    assert not verdict
+    assert words in verdict.message

@@ -1,0 +1,91 @@
+"""The exercises on measuring collapse: a helpful no for the skeleton and for each usual slip, then a yes."""
+
+import pytest
+import torch
+
+from lossbook.exercises import chapter_71
+from lossbook.exercises.chapter_71 import check_nc1, check_noisy_nc1
+from lossbook.exercises.verdict import Verdict
+
+
+def nc1(features, labels, *, total=False, within=None, between=None, by_class=1.0, inverse=torch.linalg.pinv):
+    """tr(S_W S_B⁺), or a slip of it."""
+    classes, count = int(labels.max()) + 1, len(labels)
+    means = torch.stack([features[labels == c].mean(0) for c in range(classes)])
+    centred = means - means.mean(0)
+    rest = features - (means.mean(0) if total else means[labels])
+    spread = rest.T @ rest / (within or count)
+    return torch.trace(spread @ inverse(centred.T @ centred / (between or classes))) / by_class
+
+
+def sloppy(matrix):
+    """An inverse of what rounding leaves."""
+    return torch.linalg.inv(matrix + 1e-15 * torch.eye(len(matrix)))
+
+
+def traces(features, labels):
+    means = torch.stack([features[labels == c].mean(0) for c in range(int(labels.max()) + 1)])
+    centred = means - means.mean(0)
+    return (features - means[labels]).square().sum() / len(labels) / centred.square().sum() * len(means)
+
+
+# (check, attempt, words that the verdict must hold); right answers begin with "Right"
+ATTEMPTS = [
+    (check_nc1, lambda x, y: 0.0, "the mean of each class"),
+    (check_nc1, lambda x, y: nc1(x, y, by_class=int(y.max()) + 1), "as the other convention"),
+    (check_nc1, lambda x, y: nc1(x, y, between=1), "should be a mean"),
+    (check_nc1, lambda x, y: nc1(x, y, within=1), "a mean over examples"),
+    (check_nc1, lambda x, y: nc1(x, y, within=len(y) - int(y.max()) - 1), "not by N − K"),
+    (check_nc1, lambda x, y: nc1(x, y, total=True), "S_W + S_B"),
+    (check_nc1, traces, "tr S_W over tr S_B"),
+    (check_nc1, lambda x, y: nc1(x, y, inverse=sloppy), "what rounding left"),
+    (check_nc1, lambda x, y: nc1(x, y) + 1, "then the trace"),
+    (check_nc1, lambda x, y: x, "One number"),
+    (check_nc1, nc1, "Right"),
+    (check_noisy_nc1, lambda k, m, s: 0.0, "the trace of S_B⁺"),
+    (check_noisy_nc1, lambda k, m, s: s**2 * (k - 1) ** 2 / m**2 / k, "divides by K"),
+    (check_noisy_nc1, lambda k, m, s: s**2 * (k - 1) / m**2, "one eigenvalue"),
+    (check_noisy_nc1, lambda k, m, s: s**2 * k * (k - 1) / m**2, "add up to its trace"),
+    (check_noisy_nc1, lambda k, m, s: s * (k - 1) / m, "enter squared"),
+    (check_noisy_nc1, lambda k, m, s: m**2 * (k - 1) ** 2 / s**2, "Upside down"),
+    (check_noisy_nc1, lambda k, m, s: 7.0, "shared by K − 1"),
+    (check_noisy_nc1, lambda k, m, s: [1.0, 2.0], "One number"),
+    (check_noisy_nc1, lambda k, m, s: s**2 * (k - 1) ** 2 / m**2, "Right"),
+]
+
+
+def label(attempt):
+    check, _, words = attempt
+    return f"{check.__name__}: {words}"
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS, ids=label)
+def test_each_attempt_gets_the_message_meant_for_it(attempt):
+    check, function, words = attempt
+    verdict = check(function)
+    assert words in repr(verdict)
+    assert verdict.passed == (words == "Right")
+
+
+def test_every_check_has_an_attempt_that_passes_and_several_that_do_not():
+    checks = {name for name in dir(chapter_71) if name.startswith("check_")}
+    assert {check.__name__ for check, _, words in ATTEMPTS if words == "Right"} == checks
+    assert all(sum(check.__name__ == name for check, _, _ in ATTEMPTS) > 5 for name in checks)
+
+
+@pytest.mark.parametrize("check", [check_nc1, check_noisy_nc1])
+@pytest.mark.parametrize(
+    ("attempt", "words"),
+    [
+        (lambda *given: None, "returned nothing"),
+        (lambda *given: 1 / 0, "stopped with ZeroDivisionError"),
+        (lambda *given: float("nan"), "division by zero"),
+        (3.0, "expected a function"),
+    ],
+    ids=["nothing", "an error", "not a number", "not a function"],
+)
+def test_an_attempt_that_gives_nothing_to_judge_is_told_so(check, attempt, words):
+    verdict = check(attempt)
+    assert isinstance(verdict, Verdict)
+    assert not verdict
+    assert words in verdict.message
