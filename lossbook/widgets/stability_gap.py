@@ -119,7 +119,8 @@ class StabilityGapExplorer(Explorer):
         words = (
             f"{values['method']}, seed {values['seed']}, {values['view']}: evaluated {often}, the lowest accuracy seen "
             f"while task {new} is learned is {lowest[every]:.3f} (dashed). Truly it is {curve[worst]:.3f} (the cross), "
-            f"{worst - switch} updates after the switch; {curve[switch]:.3f} before it and {curve[end]:.3f} at the end of task {new}."
+            f"{worst - switch} updates after the switch; {curve[switch]:.3f} before it and {curve[end]:.3f} at the end "
+            f"of task {new}."
         )
         alt = (
             f"Left, the accuracy on an old task against the update, from update {left} to {right}; right, the lowest "

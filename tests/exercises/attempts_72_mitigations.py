@@ -1,12 +1,9 @@
 """The exercises on remedies: a helpful no for the skeleton, for each usual slip its message, then a yes."""
 
-import pytest
 import torch
 from torch.nn.functional import normalize
 
-from lossbook.exercises import chapter_72_mitigations
 from lossbook.exercises.chapter_72_mitigations import check_new_output, check_soft_pull
-from lossbook.exercises.verdict import Verdict
 
 
 def new_output(features, centre, *, sign=-1.0):
@@ -60,41 +57,3 @@ ATTEMPTS = [
     (check_soft_pull, lambda logits, label: logits, "Begin with p"),
     (check_soft_pull, soft_pull, "Right"),
 ]
-
-
-def label(attempt):
-    check, _, words = attempt
-    return f"{check.__name__}: {words}"
-
-
-@pytest.mark.parametrize("attempt", ATTEMPTS, ids=label)
-def test_each_attempt_gets_the_message_meant_for_it(attempt):
-    check, function, words = attempt
-    verdict = check(function)
-    assert words in repr(verdict)
-    assert verdict.passed == (words == "Right")
-
-
-def test_every_check_has_an_attempt_that_passes_and_several_that_do_not():
-    checks = {name for name in dir(chapter_72_mitigations) if name.startswith("check_")}
-    assert {check.__name__ for check, _, words in ATTEMPTS if words == "Right"} == checks
-    assert all(sum(check.__name__ == name for check, _, _ in ATTEMPTS) > 5 for name in checks)
-
-
-@pytest.mark.parametrize("check", [check_new_output, check_soft_pull])
-@pytest.mark.parametrize(
-    ("attempt", "words"),
-    [
-        (lambda *given: None, "returned nothing"),
-        (lambda *given: 1 / 0, "stopped with ZeroDivisionError"),
-        (lambda *given: float("nan"), "division by zero"),
-        (lambda *given: "a word", "a number or a tensor"),
-        (3.0, "expected a function"),
-    ],
-    ids=["nothing", "an error", "not a number", "a word", "not a function"],
-)
-def test_an_attempt_that_gives_nothing_to_judge_is_told_so(check, attempt, words):
-    verdict = check(attempt)
-    assert isinstance(verdict, Verdict)
-    assert not verdict
-    assert words in verdict.message
