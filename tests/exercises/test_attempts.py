@@ -7,10 +7,9 @@ import pytest
 
 from lossbook.exercises.verdict import Verdict
 
-MODULES = [
-    importlib.import_module(f"exercises.{path.stem}") for path in sorted(Path(__file__).parent.glob("attempts_*"))
-]
-ATTEMPTS = [attempt for module in MODULES for attempt in module.ATTEMPTS]
+NAMES = sorted(path.stem.removeprefix("attempts_") for path in Path(__file__).parent.glob("attempts_*.py"))
+MODULES = {name: importlib.import_module(f"exercises.attempts_{name}") for name in NAMES}
+ATTEMPTS = [attempt for module in MODULES.values() for attempt in module.ATTEMPTS]
 CHECKS = list(dict.fromkeys(check for check, _, _ in ATTEMPTS))
 
 
