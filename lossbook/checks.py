@@ -4,7 +4,7 @@ Nothing here imports the rest of the package: every room may use it.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -144,3 +144,24 @@ def check_same_device(argument: str, value: torch.Tensor, other_argument: str, o
         raise ValueError(
             f"{argument}: got a tensor on {value.device}, expected the device of {other_argument}, {other.device}"
         )
+
+
+def check_members(argument: str, tensors: Sequence[Any], member_axes: Any) -> None:
+    """Refuse what is not at least one floating-point tensor, all with the same leading axes: these count members.
+
+    >>> check_members("weights", [torch.zeros(5, 2), torch.zeros(4)], 1)
+    Traceback (most recent call last):
+    ValueError: weights: got leading axes (5,) and (4,), expected the same number of members in each
+    """
+    check_count("member_axes", member_axes, least=0)
+    if not tensors:
+        raise ValueError(f"{argument}: got none, expected at least one tensor")
+    for tensor in tensors:
+        if check_floating(argument, tensor).ndim < member_axes:
+            raise bad_value(argument, tensor, f"at least {member_axes} axes, which count members")
+    lead = [tuple(tensor.shape[:member_axes]) for tensor in tensors]
+    for each in lead:
+        if each != lead[0]:
+            raise ValueError(
+                f"{argument}: got leading axes {lead[0]} and {each}, expected the same number of members in each"
+            )

@@ -184,6 +184,8 @@ def frame_distance(
     elif check_floating("target", target).shape != (classes, classes):
         raise bad_value("target", target, f"shape ({classes}, {classes})")
     check_same_device("target", target, "products", products)
+    check_finite("products", products)
+    check_finite("target", target)
     first, second = (
         each / each.square().sum((-2, -1), keepdim=True).sqrt() for each in (products.double(), target.double())
     )

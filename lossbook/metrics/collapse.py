@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lossbook.checks import bad_type, bad_value, check_count, check_floating, check_same_shape
+from lossbook.checks import bad_type, bad_value, check_floating, check_members, check_same_shape
 
 
 def collapsed(logits: Float[Tensor, "*rows classes"], dtype: torch.dtype | None = None) -> Bool[Tensor, "*rows"]:
@@ -104,6 +104,8 @@ def scaling_descent(logits: Float[Tensor, "*rows classes"], target: Int[Tensor, 
 
 
 def _check_target(logits: Tensor, target: Tensor) -> None:
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise bad_value("logits", logits, "(*rows, classes), at least one class")
     if not isinstance(target, Tensor) or target.dtype != torch.int64:
         raise bad_type("target", target, "class indices (int64)")
     if target.shape != logits.shape[:-1]:
@@ -142,15 +144,12 @@ def weight_alignment(weights: Sequence[Tensor], gradients: Sequence[Tensor], *, 
     Reference: Prieto, Barsbey, Mediano & Birdal 2025, arXiv 2501.04697 (naive loss minimisation).
     """
     weights, gradients = list(weights), list(gradients)
-    if not weights or len(weights) != len(gradients):
-        raise bad_value("gradients", f"{len(gradients)} tensors", f"one for each of the {len(weights) or 1} weights")
-    check_count("member_axes", member_axes, least=0)
+    check_members("weights", weights, member_axes)
+    if len(weights) != len(gradients):
+        raise bad_value("gradients", f"{len(gradients)} tensors", f"one for each of {len(weights)} weights")
     products, lengths, slopes = [], [], []
     for weight, gradient in zip(weights, gradients, strict=True):
-        check_floating("weights", weight)
         check_same_shape("gradients", check_floating("gradients", gradient), "weights", weight)
-        if member_axes > weight.ndim:
-            raise bad_value("member_axes", member_axes, f"at most the {weight.ndim} axes of the weights")
         shape = (*weight.shape[:member_axes], -1)
         w, g = (tensor.detach().double().reshape(shape) for tensor in (weight, gradient))
         products.append(-(w * g).sum(-1))
@@ -180,11 +179,9 @@ def zero_share(values: Sequence[Tensor], *, member_axes: int = 0) -> Float[Tenso
         0.75
     """
     values = list(values)
-    if not values:
-        raise bad_value("values", values, "at least one tensor")
-    check_count("member_axes", member_axes, least=0)
+    check_members("values", values, member_axes)
     for value in values:
-        if check_floating("values", value).ndim < member_axes or value.numel() == 0:
-            raise bad_value("values", value, f"tensors with numbers in them and at least {member_axes} axes")
+        if value.numel() == 0:
+            raise bad_value("values", value, "tensors with numbers in them")
     flat = [(value == 0).reshape(*value.shape[:member_axes], -1) for value in values]
     return torch.cat(flat, -1).double().mean(-1)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-from lossbook.checks import bad_type, bad_value, check_floating, check_same_shape
+from lossbook.checks import bad_type, bad_value, check_floating, check_members, check_same_shape
 
 
 def tangent_kernel(
@@ -144,10 +144,10 @@ def relative_motion(
     Args:
         weights: the tensors θ, as `model.parameters()` gives them.
         start: θ₀, tensors of the same shapes.
-        member_axes: 1 where the first axis of each tensor counts members (`Ensemble`), each with its own answer.
+        member_axes: leading axes that count members (1 for those of an `Ensemble`), each with its own answer.
 
     Returns:
-        One number, or one a member.
+        One number, or one a member; infinite where θ₀ is 0.
 
     Raises:
         TypeError, ValueError: naming the argument, what it got and what was expected.
@@ -157,16 +157,17 @@ def relative_motion(
         >>> float(relative_motion([torch.tensor([3.0, 5.0]), torch.tensor([4.0])], start))
         1.0
     """
-    now, then = [weight.detach() for weight in weights], [weight.detach() for weight in start]
-    if len(now) != len(then) or not now:
-        raise bad_value("start", f"{len(then)} tensors", f"as many as weights, {len(now)}, and at least one")
+    now, then = list(weights), list(start)
+    check_members("weights", now, member_axes)
+    check_members("start", then, member_axes)
+    if len(now) != len(then):
+        raise bad_value("start", f"{len(then)} tensors", f"as many as weights, {len(now)}")
     for weight, began in zip(now, then, strict=True):
         check_same_shape("start", began, "weights", weight)
-    if member_axes not in (0, 1) or isinstance(member_axes, bool):
-        raise bad_value("member_axes", member_axes, "0 or 1")
+    now, then = [weight.detach() for weight in now], [weight.detach() for weight in then]
 
     def length(tensors: list[Tensor]) -> Tensor:
-        shape = (-1,) if member_axes == 0 else (tensors[0].shape[0], -1)
+        shape = (*tensors[0].shape[:member_axes], -1)
         return torch.cat([tensor.reshape(shape) for tensor in tensors], -1).norm(dim=-1)
 
     return length([weight - began for weight, began in zip(now, then, strict=True)]) / length(then)

@@ -169,6 +169,7 @@ def nearest_mean_mismatch(
     if check_floating("logits", logits).shape != wanted:
         raise bad_value("logits", logits, f"shape {wanted}, one score a class for each example")
     check_same_device("logits", logits, "features", features)
+    check_finite("logits", logits)
     distances = torch.cdist(features.double().movedim(0, -2), means.movedim(0, -2))
     return (distances.argmin(-1) != logits.argmax(-1).movedim(0, -1)).double().mean(-1)
 

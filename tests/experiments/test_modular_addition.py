@@ -154,7 +154,7 @@ def test_sparse_parity_trains_the_methods_on_networks_without_biases():
     run = sparse_parity.run(sparse_parity.SCALES["tiny"], progress=False)
     again = sparse_parity.run(sparse_parity.SCALES["tiny"], progress=False)
     pd.testing.assert_frame_equal(run.history, again.history, check_exact=True)
-    assert run.history.setting.unique().tolist() == ["float32", "stablemax", "perpgrad"]
+    assert run.history.setting.unique().tolist() == ["float32", "float64", "stablemax", "perpgrad"]
     assert (run.history[run.history.step == 0].groupby("seed").test_accuracy.nunique() == 1).all()
     assert not run.history.duplicated(["setting", "seed", "step"]).any()
 
@@ -184,13 +184,20 @@ def test_a_config_that_cannot_be_trained_is_refused(changes, words):
             )
 
 
-def test_the_recorded_runs_are_there_whole_and_say_where_they_ran():
-    for name, experiment in {"modular_addition_paper": modular_addition}.items():
-        run = recorded(name, experiment.Config)
-        assert run.experiment == "modular_addition"
-        assert run.config.modulus == 113
-        assert run.history.groupby("setting").seed.nunique().eq(run.config.seeds).all()
-        assert run.device
-        assert run.seconds > 0
+RECORDED = ("modular_addition_paper", "modular_addition_stablemax", "modular_addition_transformer")
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_recorded_run_is_there_whole_and_says_where_it_ran(name):
+    run = recorded(name, modular_addition.Config)
+    assert run.experiment == "modular_addition"
+    assert run.history.setting.unique().tolist() == list(run.config.methods)
+    assert run.history.groupby("setting").seed.nunique().eq(run.config.seeds).all()
+    assert run.history.step.max() == max(run.config.steps)
+    assert run.device
+    assert run.seconds > 0
+
+
+def test_a_run_that_was_not_recorded_is_named():
     with pytest.raises(FileNotFoundError, match="no such run"):
         recorded("no such run", modular_addition.Config)

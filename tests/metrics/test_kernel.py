@@ -141,9 +141,14 @@ SQUARE = torch.eye(3)
         (lambda: kernel_similarity(SQUARE[:1, :1], SQUARE[:1, :1]), r"^first: .*at least two points"),
         (lambda: kernel_alignment(SQUARE, torch.ones(4)), r"^target: .*for each point"),
         (lambda: kernel_alignment(SQUARE, torch.ones(3).int()), r"^target: .*floating"),
-        (lambda: relative_motion([SQUARE], []), r"^start: .*as many as weights"),
+        (lambda: relative_motion([SQUARE], []), r"^start: got none"),
+        (lambda: relative_motion([SQUARE], [SQUARE, SQUARE]), r"^start: .*as many as weights"),
+        (
+            lambda: relative_motion([SQUARE, SQUARE[:2]], [SQUARE, SQUARE[:2]], member_axes=1),
+            r"^weights: .*leading axes",
+        ),
         (lambda: relative_motion([SQUARE], [torch.eye(2)]), r"^start: .*the shape of weights"),
-        (lambda: relative_motion([SQUARE], [SQUARE], member_axes=2), r"^member_axes: got 2, expected 0 or 1"),
+        (lambda: relative_motion([SQUARE], [SQUARE], member_axes=3), r"^weights: .*at least 3 axes"),
     ],
 )
 def test_bad_input_is_refused_with_its_name(call, message):
