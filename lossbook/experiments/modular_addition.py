@@ -17,6 +17,9 @@ What must hold, written down before seeds 0 to 4 were run (thresholds from the p
     the output layer's alignment with its weights passes 0.9 before 1 % of the pairs have collapsed in float32
     half of the pairs collapse in float16 before 1 % do in float32; when 1 % have in float32, none has in float64
     weight decay 3 passes 90 % within 300 steps (small)
+
+Seen on seeds 0 to 4: each in 5 of 5, at both sizes where both are named. float64 is at 0 on the held-out pairs as well:
+in so few steps it is the direction of the gradient that keeps the rule from being found, and not yet the rounding.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""Sparse parity: three bits decide, thirty say nothing, and a softmax that never rounds to 1 finds the three.
+"""Sparse parity: three bits decide, thirty say nothing, and a loss that does not come to rest finds the three.
 
 A network learns the parity of a few bits among many from 800 examples, all of them a step, without weight decay. It
-soon knows the examples by heart. Cross-entropy in float32 then comes to rest; StableMax, whose gradient fades like a
-power and never rounds to 0, goes on and finds the rule; "perpgrad", cross-entropy without the part of the gradient
+soon knows the examples by heart. Cross-entropy then nearly comes to rest, in float32 and in float64 alike; StableMax,
+whose gradient fades like a power, goes on towards the rule; "perpgrad", cross-entropy without the part of the gradient
 along the weights, finds it at once.
 
 "small" has 30 bits of noise and a constant 1 in place of biases, "paper" 40 bits of noise and 1,000 examples.
@@ -12,6 +12,9 @@ What must hold, written down before the five seeds were run (thresholds: pilots 
     perpgrad is above 95 % of the held-out examples within 250 steps
     after 800 steps StableMax is above cross-entropy in float32 by at least 0.08
     perpgrad above StableMax above cross-entropy, at the end of each
+
+Seen on seeds 0 to 4: the first and the last in 5 of 5, the second in 3 of 5 (ahead by 0.029 to 0.231).
+Not expected: float64, in which at most 3 % of the rows have collapsed by then, is within 0.002 of float32.
 """
 
 from dataclasses import dataclass
@@ -31,8 +34,8 @@ ALLOWED = tuple(name for name, method in METHODS.items() if method.network == "m
 class Config(Settings):
     """What is learned, by which of `METHODS`, for how long: `relevant` bits count, `noise` bits do not."""
 
-    methods: tuple[str, ...] = ("float32", "stablemax", "perpgrad")
-    steps: tuple[int, ...] = (800, 800, 250)
+    methods: tuple[str, ...] = ("float32", "float64", "stablemax", "perpgrad")
+    steps: tuple[int, ...] = (800, 800, 800, 250)
     relevant: int = 3
     noise: int = 40
     examples: int = 1000
@@ -44,7 +47,7 @@ class Config(Settings):
 SCALES = {
     "tiny": Config(noise=5, examples=40, held_out=60, hidden=12, steps=(30,), seeds=2, every=10, keep_every=10),
     "small": Config(noise=30, examples=800, held_out=800, hidden=64),
-    "paper": Config(steps=(100_000, 100_000, 1000), second_beta=0.999, every=100, keep_every=1000),
+    "paper": Config(steps=(100_000, 100_000, 100_000, 1000), second_beta=0.999, every=100, keep_every=1000),
 }
 
 
@@ -61,7 +64,7 @@ def run(config: Config = SCALES["small"], progress: bool = True, folder: str | P
 
     Example:
         >>> run(SCALES["tiny"], progress=False).history.setting.unique().tolist()
-        ['float32', 'stablemax', 'perpgrad']
+        ['float32', 'float64', 'stablemax', 'perpgrad']
 
     Reference: Prieto, Barsbey, Mediano & Birdal 2025, arXiv 2501.04697; Barak et al. 2022, arXiv 2207.08799.
     """
