@@ -29,7 +29,8 @@ def test_the_words_hold_the_lowest_accuracy_seen_and_the_true_one(explorer, run,
     explorer.set(every=every, method="replay", seed=1, view="task 2, as task 3 begins")
     curve = stability_gap.table_of(run, "replay", 1)[0][:, 1]
     seen = [curve[step] for step in range(61, 91) if step % every == 0]
-    found = re.search(r"seen while task 3 is learned is (\S+) \(dashed\)\. Truly it is (\S+) \(the cross\), (\d+)", explorer.alt)
+    pattern = r"seen while task 3 is learned is (\S+) \(dashed\)\. Truly it is (\S+) \(the cross\), (\d+)"
+    found = re.search(pattern, explorer.alt)
     low, true, place = found.groups()
     assert low == f"{min(seen):.3f}"
     assert true == f"{curve[61:91].min():.3f}"
