@@ -653,6 +653,8 @@ plot_metric(variant_run, middle, metric="test_accuracy", settings=("weight_decay
 middle.set_title("addition, p = 23")
 plot_metric(published_run, right, metric="test_accuracy")
 plot_metric(recorded_run, right, metric="test_accuracy", settings=("float32",))
+stable_run = recorded("modular_addition_stablemax", modular_addition.Config)
+plot_metric(stable_run, right, metric="test_accuracy")
 right.set_title("addition, p = 113")
 figure.legend(
     handles=[*left.get_lines(), *middle.get_lines()],
@@ -670,7 +672,9 @@ show(
     f"{means['perpgrad']:.2f} by step 250, StableMax {means['stablemax']:.2f} and cross-entropy, "
     f"in both formats, {means['float32']:.2f} by step 800. Addition at p = 23: weight decay rises from step 100 and "
     f"passes 0.9 by step {decayed.max():.0f}. Addition at p = 113: perpGrad passes 0.99 at step "
-    f"{published.index[-1]}; the recorded cross-entropy stays at 0 for 2,000 steps.",
+    f"{published.index[-1]}; the recorded cross-entropy stays at 0 for 2,000 steps; the recorded "
+    "StableMax leaves 0 after 20,000 steps and ends at "
+    f"{stable_run.history['test_accuracy'].iloc[-1]:.2f}.",
     caption="How to read it: bands are the range of five seeds; right, perpGrad is the seed run here.",
 )
 
@@ -681,9 +685,9 @@ show(
 # Two recorded runs complete the picture. **A transformer** (one layer, width 128 and 2,048 hidden units, as published; $p = 31$, 70 % of the
 # pairs, learning rate 0.001, 1,000 steps, five seeds) takes longer, and the order is the same: alone it stays at 0, with perpGrad it finds
 # the rule, with weight decay 1.5 it is a little behind. **StableMax** on modular addition at the published size is the paper's longest run,
-# 80,000 steps; on the shared CPU that this was made on it had come to the step printed below. Every training pair is right, the loss is
-# not 0 and still falls, the held-out accuracy rises, and it is far from having generalised. Note the cosine: StableMax does not turn away
-# from naive loss minimisation. It keeps it from ending.
+# 80,000 steps. The recorded one has one seed and 55,500 steps, nearly an hour of one CPU core. Every training pair is right all the time.
+# Held-out accuracy is below 1 % for 20,000 steps; then it grows by two fifths or more every 2,500 up to a quarter, and stands at
+# 0.68 at the end, still rising: grokking, hundreds of times later than perpGrad's. Note the cosine. StableMax does not turn away from naive loss minimisation. It keeps it from ending.
 
 # %%
 transformer_run = recorded("modular_addition_transformer", modular_addition.Config)
@@ -698,15 +702,21 @@ claim("recorded: with perpGrad", reached["transformer_perpgrad"], at_least=0.8)
 ahead = reached["transformer_perpgrad"] - reached["transformer_weight_decay"]
 claim("recorded: perpGrad ahead of weight decay", ahead, at_least=0.01)
 
-stable_run = recorded("modular_addition_stablemax", modular_addition.Config)
 stable = stable_run.history.set_index("step")
 shown = ["train_accuracy", "test_accuracy", "loss", "alignment_output"]
-print(stable[shown].iloc[:: len(stable) // 6].to_string(float_format="{:.2g}".format))
-claim("recorded StableMax: all training pairs are right", stable["train_accuracy"].iloc[-1], 1)
-claim("the loss falls still", stable["loss"].diff().iloc[-3:], at_most=0)
-risen = stable["test_accuracy"].iloc[-1] / stable["test_accuracy"].loc[1500]
-claim("the held-out accuracy has risen since step 1,500 by a factor", risen, at_least=2)
-claim("and is far from the rule", stable["test_accuracy"].iloc[-1], at_most=0.5)
+print(stable[shown].iloc[:: len(stable) // 8].to_string(float_format="{:.2g}".format))
+last_step = int(stable.index[-1])
+claim(
+    "recorded StableMax: training pairs right", stable["train_accuracy"].loc[1500:], at_least=0.999
+)
+claim("held-out accuracy up to step 20,000", stable["test_accuracy"].loc[1500:20_000], at_most=0.01)
+claim(f"at step {last_step}", stable["test_accuracy"].iloc[-1], at_least=0.6)
+claim(
+    "it rises to the end: change over the last rows",
+    stable["test_accuracy"].diff().iloc[-5:],
+    at_least=0,
+)
+claim("the loss is not 0 and falls still", stable["loss"].diff().iloc[-3:], at_most=0)
 claim("cosine in the output layer", stable["alignment_output"].iloc[-1], at_least=0.9)
 
 # %% [markdown]
