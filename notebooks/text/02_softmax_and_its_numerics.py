@@ -436,7 +436,7 @@ show(
 # A longer format postpones the silence, it does not prevent it. Nothing is wrong with the classifier here: it has learned its training
 # rows, and there was little left to learn. It matters when a network has memorised its training set and is about to find the rule
 # behind it, long afterwards. The paper on Softmax Collapse (Prieto et al. 2025) shows networks for which this rounding is the reason
-# that they never do. Chapter 70 repeats it.
+# that they never do. [Chapter 70](70_grokking_and_softmax_collapse.ipynb) repeats it, and finds another reason that comes first.
 #
 # ### Why does this differ from what I read about mixed precision?
 # - **Loss scaling does not help.** It multiplies the gradient by a constant to keep it from underflowing. Here the gradient is 0 before
@@ -830,8 +830,8 @@ verdict
 
 # %% [markdown]
 # ## What to read next
-# Chapter 03 turns the log-sum-exp and a handful of other numbers of a row into an engine for every loss of this book. Chapter 70 takes
-# up the collapse of section 2, where it decides whether a network generalises. [The atlas](00_start_here.ipynb#The-atlas) shows which
+# Chapter 03 turns the log-sum-exp and a handful of other numbers of a row into an engine for every loss of this book. [Chapter 70](70_grokking_and_softmax_collapse.ipynb) takes
+# up the collapse of section 2, and asks what it has to do with networks that do not generalise. [The atlas](00_start_here.ipynb#The-atlas) shows which
 # of them is there.
 #
 # ## References
