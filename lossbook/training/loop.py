@@ -142,15 +142,13 @@ def train(
         while True:
             last = step == steps
             due = last or measured(step)
-            ahead = _state(batches) if due and (probe or stop or last) else None
+            ahead = _state(batches) if due and (probe or stop) else None  # a batch may be looked at and not used
             mark = len(rows), len(kept), None if path is None else chance.state()
             if path is not None and step > begun and step % checkpoint_every == 0:
                 save_state(path, _whole(step, parts, rows[first_row:], kept, mark[2]))
-            numbers: dict[str, Any] = {}
-            if due or (snapshot is not None and kept_at(step)):
-                numbers |= _look(model, measure if due else None)
-                if snapshot is not None and (kept_at(step) or last):
-                    kept.append((step, _arrays(_look(model, snapshot))))
+            numbers = _look(model, measure if due else None)
+            if snapshot is not None and (last or kept_at(step)):
+                kept.append((step, _arrays(_look(model, snapshot))))
             if not last or probe:
                 batch = batches()
                 optimizer.zero_grad()
