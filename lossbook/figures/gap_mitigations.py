@@ -8,6 +8,7 @@ import numpy as np
 from lossbook.checks import check_choice
 from lossbook.experiments.gap_mitigations import summary
 from lossbook.experiments.run import Run, Snapshot
+from lossbook.figures.dots import plot_dots
 from lossbook.figures.html import in_words
 from lossbook.figures.style import (
     BLUE,
@@ -119,16 +120,12 @@ def plot_settings(run: Run, axes: Any = None, *, numbers: Sequence[str] = ("lowe
     axes = np.atleast_1d(new_figure(len(numbers), height=4.2, sharey=True)[1] if axes is None else axes)
     table = summary(run)
     settings = run.config.settings
+    colours = {setting: COLOURS.get(setting.split(",")[0].split(" less")[0], INK) for setting in settings}
     for ax, number in zip(axes, numbers, strict=True):
-        for place, setting in enumerate(settings):
-            found = table.loc[setting, number]
-            color = COLOURS.get(setting.split(",")[0].split(" less")[0], INK)
-            ax.plot([found.mean()] * 2, [place - 0.3, place + 0.3], color=color, linewidth=4, alpha=0.4, zorder=2)
-            ax.scatter(found, np.full(len(found), place), color=color, s=30, zorder=3)
+        plot_dots(ax, {setting: table.loc[setting, number] for setting in settings}, colours)
         if "vanilla" in settings:
             ax.axvline(table.loc["vanilla", number].mean(), color=GREY, linewidth=1, linestyle=":", zorder=1)
-        ax.set_yticks(range(len(settings)), settings)
-        ax.set(ylim=(len(settings) - 0.5, -0.5), xlabel=NUMBERS[number])
+        ax.set_xlabel(NUMBERS[number])
         ax.locator_params(axis="x", nbins=5)
     return axes
 

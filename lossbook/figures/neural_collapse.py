@@ -8,6 +8,7 @@ from matplotlib.ticker import LogLocator
 from lossbook.checks import check_choice
 from lossbook.experiments.neural_collapse import summary
 from lossbook.experiments.run import Run
+from lossbook.figures.dots import plot_dots
 from lossbook.figures.style import BLUE, BROWN, DASHES, GREEN, GREY, INK, ORANGE, PURPLE, axes_of, new_figure, styled
 
 COLOURS = {
@@ -103,17 +104,13 @@ def plot_ends(
         check_choice("numbers", name, NUMBERS)
     axes = np.atleast_1d(new_figure(len(numbers), height=3.2, sharey=True)[1] if axes is None else axes)
     last = run.history[run.history["step"] == run.history["step"].max()]
-    settings = list(dict.fromkeys(last["setting"]))
     for ax, number in zip(axes, numbers, strict=True):
-        for place, setting in enumerate(settings):
-            found = last.loc[last["setting"] == setting, number]
-            look: dict[str, Any] = {"color": COLOURS[setting]}
-            ax.plot([found.median()] * 2, [place - 0.3, place + 0.3], linewidth=4, alpha=0.4, zorder=2, **look)
-            ax.scatter(found, np.full(len(found), place), marker=MARKERS[place % len(MARKERS)], s=30, zorder=3, **look)
+        plot_dots(
+            ax, dict(iter(last.groupby("setting", sort=False)[number])), COLOURS, markers=MARKERS, middle="median"
+        )
         if number in (bounds or {}):
             ax.axvline(bounds[number], color=INK, linestyle=":", linewidth=1.2)
-        ax.set_yticks(range(len(settings)), settings)
-        ax.set(ylim=(len(settings) - 0.5, -0.5), xlabel=NUMBERS[number].replace(", ", ",\n", 1))
+        ax.set_xlabel(NUMBERS[number].replace(", ", ",\n", 1))
         if (last[number] > 0).all():
             narrow = last[number].max() < 100 * last[number].min()
             ax.set_xscale("log")

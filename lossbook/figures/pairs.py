@@ -7,6 +7,7 @@ import numpy as np
 from lossbook.checks import check_choice
 from lossbook.experiments.many_positives import FEW_AND_MANY
 from lossbook.experiments.run import Run, Snapshot
+from lossbook.figures.dots import plot_dots
 from lossbook.figures.html import in_words
 from lossbook.figures.style import BLUE, DASHES, GREEN, GREY, INK, ORANGE, PURPLE, axes_of, new_figure, styled
 
@@ -108,15 +109,10 @@ def plot_ranking(run: Run, axes: Any = None, *, numbers: tuple[str, ...] = ("auc
         check_choice("numbers", name, NUMBERS)
     axes = np.atleast_1d(new_figure(len(numbers), height=3.2, sharey=True)[1] if axes is None else axes)
     last = run.history[run.history["step"] == run.history["step"].max()]
-    settings = list(dict.fromkeys(last["setting"]))
+    colours = {setting: ORANGE if setting == "Mann-Whitney" else BLUE for setting in last["setting"]}
     for ax, number in zip(axes, numbers, strict=True):
-        for place, setting in enumerate(settings):
-            found = last.loc[last["setting"] == setting, number]
-            color = ORANGE if setting == "Mann-Whitney" else BLUE
-            ax.plot([found.mean()] * 2, [place - 0.3, place + 0.3], color=color, linewidth=4, alpha=0.4, zorder=2)
-            ax.scatter(found, np.full(len(found), place), color=color, marker=MARKERS[place], s=36, zorder=3)
-        ax.set_yticks(range(len(settings)), settings)
-        ax.set(ylim=(len(settings) - 0.5, -0.5), xlabel=NUMBERS[number])
+        plot_dots(ax, dict(iter(last.groupby("setting", sort=False)[number])), colours, markers=MARKERS, size=36)
+        ax.set_xlabel(NUMBERS[number])
         ax.margins(x=0.15)
         ax.locator_params(axis="x", nbins=4)
     return axes
