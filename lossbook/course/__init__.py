@@ -1,0 +1,1 @@
+"""Student and instructor notebooks, made from the chapters, and the grading of what students hand in."""

@@ -1,0 +1,1 @@
+"""What `lossbook new-chapter` and `lossbook new-loss` lay down."""
