@@ -11,7 +11,7 @@ TWINS := $(wildcard notebooks/text/$(CHAPTER)*.py)
 PACKAGE := $(shell find lossbook -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test setup check notebooks clean
+.PHONY: help lab test book setup check notebooks clean
 .PRECIOUS: notebooks/%.ipynb
 
 help: ## list the targets
@@ -20,7 +20,10 @@ help: ## list the targets
 lab: setup ## open the book in JupyterLab (OPTIONS=--no-browser goes to it)
 	$(BIN)/lossbook lab $(OPTIONS)
 
-test: check ## install what the tests need, check the code, run every test
+book: $(VENV)/.installed-for-book ## build the site in build/book/site; what did not change is kept
+	$(BIN)/lossbook book $(OPTIONS)
+
+test: check book ## install what the tests need, check the code, run every test
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile
 
 setup: $(VENV)/.installed ## make .venv with the locked dependencies and the package
@@ -52,6 +55,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(VENV)/.installed-for-tests: $(VENV)/.installed
 	@echo 'Installing what the tests need.'
 	@$(INSTALL) '.[test]'
+	@touch $@
+
+$(VENV)/.installed-for-book: $(VENV)/.installed
+	@echo 'Installing what the book needs.'
+	@$(INSTALL) '.[book]'
 	@touch $@
 
 notebooks/%.ipynb: notebooks/text/%.py $(PACKAGE)

@@ -1,0 +1,218 @@
+"""Writes what Sphinx reads, and has Sphinx make the site of it."""
+
+import hashlib
+import importlib.util
+import shutil
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+
+from lossbook.book import atlas, bibliography, comparison, equations, notation, reference, running
+from lossbook.book.chapter import Chapter
+from lossbook.book.chapters import Live, anchors_of, download, page, with_links
+from lossbook.book.execution import Source, execute, key, staleness
+from lossbook.catalog.papers import CHAPTERS, NOTEBOOKS
+from lossbook.checks import bad_value
+
+GENERATORS = (atlas, comparison, notation, bibliography, reference, running)
+PARTS = {
+    "0": "Foundations",
+    "1": "Classification",
+    "2": "Similarity",
+    "3": "Teachers and preferences",
+    "4": "Dense prediction",
+    "5": "Regression, science and energies",
+    "6": "Landscapes and optimisation",
+    "7": "Training dynamics",
+    "8": "Many losses, and compression",
+    "9": "Scaling and evaluation",
+}
+LOOKING_UP = ("atlas", "comparison", "catalogue", "notation", "glossary", "bibliography", "experiments", "api/index")
+USING = ("running", "command_line")
+STATIC = Path(__file__).parent / "static"
+
+
+class BuildError(Exception):
+    """Sphinx met an error or a warning; the message says where the whole of it stands."""
+
+
+def build(
+    root: Path,
+    out: Path,
+    *,
+    chapters: Sequence[str] | None = None,
+    solutions: bool = True,
+    live: Live | None = None,
+    workers: int = 2,
+    say: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Build the site, doing again only what changed.
+
+    Args:
+        root: the repository's folder.
+        out: where to build; the site comes to `out/site`, beside it lie the executed chapters and Sphinx's sources.
+        chapters: their two digits; all that are written by default.
+        solutions: False leaves the solutions out, for a class that is to hand them in.
+        live: where the chapters can be run; by default what pyproject.toml says under [tool.lossbook].
+        workers: chapters executed at once.
+        say: told of each step in a line.
+
+    Returns:
+        The site's first page.
+
+    Raises:
+        ValueError: no such chapter.
+        ChapterError: a chapter stopped with an error.
+        BuildError: Sphinx met an error or a warning.
+    """
+    live = settings(root) if live is None else live
+    executed = execute(written(root, chapters), root, out / "executed", workers=workers, say=say)
+    files, pictures = tree(executed, root, live, solutions=solutions)
+    source, site = out / "source", out / "site"
+    (out / "built").unlink(missing_ok=True)
+    mirror(files, source)
+    say(f"{len(files)} files to read; Sphinx begins")
+    _sphinx(source, site, out, whole=not chapters)
+    frames = {path.name: path for path in (out / "executed" / "frames").glob("*/*.png")}
+    mirror(frames, site / "_static" / "frames")
+    mirror(pictures, site / "_static" / "figures")
+    mirror(_downloads(executed, root, live), site / "notebooks")
+    mirror(_mathjax(), site / "_static" / "mathjax")
+    (out / "built").write_text(_digest(files), encoding="utf-8")
+    return site / "index.html"
+
+
+def outdated(root: Path, out: Path) -> list[str]:
+    """What `build` would do again for the whole book, a line each; nothing where the site is what it would make."""
+    sources, cache = written(root), out / "executed"
+    why = {source.stem: staleness(source.stem, key(source.notebook), root, cache) for source in sources}
+    if any(why.values()):
+        return [f"{stem}: {reason}" for stem, reason in why.items() if reason]
+    files, _ = tree(execute(sources, root, cache), root, settings(root))
+    built = out / "built"
+    fresh = built.exists() and built.read_text(encoding="utf-8") == _digest(files)
+    return [] if fresh else ["the pages"]
+
+
+def written(root: Path, chapters: Sequence[str] | None = None) -> list[Source]:
+    """The chapters as their authors left them, from their text twins.
+
+    Raises:
+        ValueError: no such chapter.
+    """
+    for number in chapters or ():
+        if number not in NOTEBOOKS:
+            raise bad_value("chapters", number, "chapters among " + ", ".join(NOTEBOOKS))
+    stems = {number: Path(name).stem for number, name in NOTEBOOKS.items() if not chapters or number in chapters}
+    return [
+        Source(number, CHAPTERS[number], stem, jupytext.read(root / "notebooks" / "text" / f"{stem}.py"))
+        for number, stem in stems.items()
+    ]
+
+
+def settings(root: Path) -> Live:
+    """Where chapters can be run, by `[tool.lossbook]` of pyproject.toml: repository, branch, site_branch."""
+    said = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"].get("lossbook", {})
+    return Live(**{name: said[name] for name in Live._fields if name in said})
+
+
+def tree(
+    chapters: Sequence[Chapter], root: Path, live: Live, *, solutions: bool = True
+) -> tuple[dict[str, str | bytes], dict[str, bytes]]:
+    """What Sphinx reads, by path in its source folder; and the chapters' pictures by file name."""
+    anchors = {chapter.stem: anchors_of(chapter) for chapter in chapters}
+    files: dict[str, str | bytes] = {f"_static/{path.name}": path.read_bytes() for path in STATIC.iterdir()}
+    pictures: dict[str, bytes] = {}
+    for chapter in equations.numbered(chapters):
+        notebook, shown = page(chapter, anchors, live, solutions=solutions)
+        pictures |= shown
+        files[f"{chapter.stem}.ipynb"] = _text(notebook)
+    for path in sorted((root / "notebooks" / "pages").glob("*.md")):
+        text = path.read_text(encoding="utf-8").replace(running.MARK, running.table(chapters))
+        files[path.name] = with_links(text, "", anchors)
+    for generator in GENERATORS:
+        files |= generator.pages(chapters)
+    files["index.md"] = str(files["index.md"]) + _contents(chapters, files)
+    return files, pictures
+
+
+def mirror(files: Mapping[str, str | bytes | Path], folder: Path) -> None:
+    """Make the folder hold these files and no others; what is there already, byte for byte, is left alone."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_file() and path.relative_to(folder).as_posix() not in files:
+            path.unlink()
+    for name, content in files.items():
+        goal = folder / name
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Path):
+            if not goal.exists() or goal.stat().st_size != content.stat().st_size:
+                shutil.copy2(content, goal)
+            continue
+        wanted = content.encode() if isinstance(content, str) else content
+        if not goal.exists() or goal.read_bytes() != wanted:
+            goal.write_bytes(wanted)
+
+
+def _contents(chapters: Sequence[Chapter], files: Mapping[str, str | bytes]) -> str:
+    """The tables of contents: chapters by part, then what is there to look up."""
+
+    def toctree(caption: str, names: Sequence[str]) -> str:
+        return f"\n```{{toctree}}\n:caption: {caption}\n:hidden:\n\n" + "\n".join(names) + "\n```\n"
+
+    parts = {number: [c.stem for c in chapters if c.number.startswith(number)] for number in PARTS}
+    there = {name.rpartition(".")[0] for name in files}
+    shelves: dict[str, Sequence[str]] = {PARTS[number]: stems for number, stems in parts.items() if stems}
+    shelves |= {"To look up": LOOKING_UP, "To use": USING}
+    return "".join(toctree(caption, [name for name in names if name in there]) for caption, names in shelves.items())
+
+
+def _sphinx(source: Path, site: Path, out: Path, *, whole: bool) -> None:
+    """Run Sphinx with warnings as errors; in a part of the book links to the rest may lead nowhere."""
+    from sphinx.application import Sphinx
+    from sphinx.util.console import nocolor
+
+    from lossbook.book.configuration import SETTINGS
+
+    nocolor()
+    log = out / "warnings.txt"
+    forgiven = SETTINGS["suppress_warnings"] + ([] if whole else ["myst.xref_missing"])
+    how: dict[str, Any] = {"confoverrides": SETTINGS | {"suppress_warnings": forgiven}, "status": None, "parallel": 2}
+    with log.open("w", encoding="utf-8") as warnings:
+        app = Sphinx(source, None, site, out / "doctrees", "html", warning=warnings, **how)
+        app.build()
+    said = log.read_text(encoding="utf-8").strip()
+    if said or app.statuscode:
+        raise BuildError(f"{said[-4000:]}\nSphinx warned; the whole is in {log}")
+
+
+def _downloads(chapters: Sequence[Chapter], root: Path, live: Live) -> dict[str, str]:
+    """The notebooks to take away, as they are in the repository, outputs and all."""
+    names = [f"{chapter.stem}.ipynb" for chapter in chapters]
+    return {name: _text(download(nbformat.read(root / "notebooks" / name, as_version=4), live)) for name in names}
+
+
+def _mathjax() -> dict[str, Path]:
+    """MathJax from its Python package: what a page of TeX loads, and no more."""
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("the book needs sphinx-mathjax-offline: pip install -e '.[book]' -c constraints.txt")
+    home = Path(spec.origin).parent / "static" / "mathjax"
+    wanted = [home / "tex-chtml.js"]
+    for folder in ("output/chtml/fonts", "input/tex/extensions", "a11y", "sre"):
+        wanted += (home / folder).rglob("*")
+    return {path.relative_to(home).as_posix(): path for path in wanted if path.is_file()}
+
+
+def _digest(files: Mapping[str, str | bytes]) -> str:
+    whole = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        whole.update(name.encode() + b"\0" + (content.encode() if isinstance(content, str) else content))
+    return whole.hexdigest()
+
+
+def _text(notebook: nbformat.NotebookNode) -> str:
+    return nbformat.writes(notebook) + "\n"
