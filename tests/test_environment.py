@@ -34,7 +34,9 @@ def conda():
 
 
 DEPENDENCIES = bounds(PROJECT["project"]["dependencies"])
-TEST_DEPENDENCIES = bounds(PROJECT["project"]["optional-dependencies"]["test"])
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+OF_ITSELF = "lossbook[book,course]"  # the tests want the other extras too
+TEST_DEPENDENCIES = bounds(line for extra in EXTRAS.values() for line in extra if line != OF_ITSELF)
 
 
 def test_conda_and_pyproject_ask_for_the_same_packages_within_the_same_bounds():
@@ -44,14 +46,20 @@ def test_conda_and_pyproject_ask_for_the_same_packages_within_the_same_bounds():
     assert PROJECT["project"]["requires-python"] in python
 
 
+def test_the_tests_install_every_other_extra():
+    assert OF_ITSELF in EXTRAS["test"]
+    assert Requirement(OF_ITSELF).extras == set(EXTRAS) - {"test"}
+
+
 def test_conda_installs_the_package_itself_from_the_clone():
     assert [line["pip"] for line in conda() if isinstance(line, dict)] == [["-e ."]]
 
 
 EVERYWHERE = [
     canonicalize_name(requirement.name)
-    for line in (*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["test"])
-    if (requirement := Requirement(line)).marker is None  # triton's version is torch's to choose where both are
+    for line in (*PROJECT["project"]["dependencies"], *(line for extra in EXTRAS.values() for line in extra))
+    if line != OF_ITSELF
+    and (requirement := Requirement(line)).marker is None  # triton's version is torch's to choose where both are
 ]
 
 

@@ -30,8 +30,9 @@ from lossbook.book.sources import sources
 SECONDS_PER_CELL = 600
 WIDGETS = "application/vnd.jupyter.widget"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-START = "from lossbook.book import watching as _watching; _watching.start({root!r}); del _watching"
-REPORT = "from lossbook.book import watching as _watching; print(_watching.report()); del _watching"
+WATCHING = str(Path(__file__).with_name("watching.py"))
+START = f"import runpy as _runpy; _watching = _runpy.run_path({WATCHING!r}); _watching['start']({{root!r}}); del _runpy"
+REPORT = "print(_watching['report']())"
 
 
 class ChapterError(Exception):
@@ -80,9 +81,22 @@ def execute(
     return [_kept(chapter, cache) for chapter in chapters]
 
 
+def stored(chapter: Source, root: Path) -> Chapter:
+    """The chapter with the outputs that the repository holds: pictures of explorers instead of explorers, no numbers of
+    its run. Where its code is no longer that of the outputs, it has none.
+    """
+    path = root / "notebooks" / f"{chapter.stem}.ipynb"
+    held = nbformat.read(path, as_version=4) if path.exists() else chapter.notebook
+    for output in (output for cell in held.cells for output in cell.get("outputs", [])):
+        _drop_widgets(output)
+    same = _code(held) == _code(chapter.notebook)
+    notebook = _with_outputs(chapter.notebook, held) if same else chapter.notebook
+    return Chapter(chapter.number, chapter.stem, chapter.title, notebook)
+
+
 def key(notebook: NotebookNode) -> dict[str, Any]:
     """What a chapter's outputs depend on and can be known beforehand: its code, the package, versions."""
-    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    code = _code(notebook)
     return {"code": _digest("\0".join(code).encode()), "sources": sources(code), "versions": _versions()}
 
 
@@ -113,12 +127,22 @@ def _kept(chapter: Source, cache: Path) -> Chapter:
     """The chapter as it is written now, with the outputs that were kept."""
     about = json.loads((cache / f"{chapter.stem}.json").read_text(encoding="utf-8"))
     executed = nbformat.read(cache / f"{chapter.stem}.ipynb", as_version=4)
-    outputs = [cell.outputs for cell in executed.cells if cell.cell_type == "code"]
-    notebook = nbformat.from_dict(chapter.notebook)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for number, (cell, shown) in enumerate(zip(code, outputs, strict=True), start=1):
-        cell.outputs, cell.execution_count = shown, number
+    notebook = _with_outputs(chapter.notebook, executed)
     return Chapter(chapter.number, chapter.stem, chapter.title, notebook, about["seconds"], about["peak_bytes"])
+
+
+def _with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:
+    """A copy of the notebook whose code cells show what the same cells of another show."""
+    copy = nbformat.from_dict(notebook)
+    shown = [cell.outputs for cell in executed.cells if cell.cell_type == "code"]
+    code = [cell for cell in copy.cells if cell.cell_type == "code"]
+    for number, (cell, outputs) in enumerate(zip(code, shown, strict=True), start=1):
+        cell.outputs, cell.execution_count = outputs, number
+    return copy
+
+
+def _code(notebook: NotebookNode) -> list[str]:
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
 
 async def _run_all(

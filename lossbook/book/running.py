@@ -12,8 +12,8 @@ def table(chapters: Sequence[Chapter]) -> str:
     """Seconds and memory of each chapter, in Markdown."""
     head = ["| chapter | seconds | memory at most |", "|---|---|---|"]
     rows = [
-        f"| [{chapter.number} {chapter.title}]({chapter.stem}.ipynb) | {chapter.seconds:.0f} "
-        f"| {chapter.peak_bytes / 2**30:.2f} GB |"
+        f"| [{chapter.number} {chapter.title}]({chapter.stem}.ipynb) "
+        + (f"| {chapter.seconds:.0f} | {chapter.peak_bytes / 2**30:.2f} GB |" if chapter.seconds else "| not run | |")
         for chapter in chapters
     ]
     return "\n".join(head + rows)

@@ -14,9 +14,9 @@ import nbformat
 from lossbook.book import atlas, bibliography, comparison, equations, notation, reference, running
 from lossbook.book.chapter import Chapter
 from lossbook.book.chapters import Live, anchors_of, download, page, with_links
-from lossbook.book.execution import Source, execute, key, staleness
+from lossbook.book.execution import Source, execute, key, staleness, stored
 from lossbook.catalog.papers import CHAPTERS, NOTEBOOKS
-from lossbook.checks import bad_value
+from lossbook.checks import check_choice
 
 GENERATORS = (atlas, comparison, notation, bibliography, reference, running)
 PARTS = {
@@ -55,7 +55,8 @@ def build(
     Args:
         root: the repository's folder.
         out: where to build; the site comes to `out/site`, beside it lie the executed chapters and Sphinx's sources.
-        chapters: their two digits; all that are written by default.
+        chapters: those to run, by their two digits; all that are written by default. The others come with the
+            outputs that the repository holds.
         solutions: False leaves the solutions out, for a class that is to hand them in.
         live: where the chapters can be run; by default what pyproject.toml says under [tool.lossbook].
         workers: chapters executed at once.
@@ -70,13 +71,13 @@ def build(
         BuildError: Sphinx met an error or a warning.
     """
     live = settings(root) if live is None else live
-    executed = execute(written(root, chapters), root, out / "executed", workers=workers, say=say)
+    executed = _executed(root, out / "executed", chapters, workers, say)
     files, pictures = tree(executed, root, live, solutions=solutions)
     source, site = out / "source", out / "site"
     (out / "built").unlink(missing_ok=True)
     mirror(files, source)
     say(f"{len(files)} files to read; Sphinx begins")
-    _sphinx(source, site, out, whole=not chapters)
+    _sphinx(source, site, out)
     frames = {path.name: path for path in (out / "executed" / "frames").glob("*/*.png")}
     mirror(frames, site / "_static" / "frames")
     mirror(pictures, site / "_static" / "figures")
@@ -98,20 +99,25 @@ def outdated(root: Path, out: Path) -> list[str]:
     return [] if fresh else ["the pages"]
 
 
-def written(root: Path, chapters: Sequence[str] | None = None) -> list[Source]:
-    """The chapters as their authors left them, from their text twins.
-
-    Raises:
-        ValueError: no such chapter.
-    """
-    for number in chapters or ():
-        if number not in NOTEBOOKS:
-            raise bad_value("chapters", number, "chapters among " + ", ".join(NOTEBOOKS))
-    stems = {number: Path(name).stem for number, name in NOTEBOOKS.items() if not chapters or number in chapters}
+def written(root: Path) -> list[Source]:
+    """The chapters as their authors left them, from their text twins."""
+    stems = {number: Path(name).stem for number, name in NOTEBOOKS.items()}
     return [
         Source(number, CHAPTERS[number], stem, jupytext.read(root / "notebooks" / "text" / f"{stem}.py"))
         for number, stem in stems.items()
     ]
+
+
+def _executed(
+    root: Path, cache: Path, chosen: Sequence[str] | None, workers: int, say: Callable[[str], None]
+) -> list[Chapter]:
+    """All chapters, those that were chosen run."""
+    for number in chosen or ():
+        check_choice("chapters", number, NOTEBOOKS)
+    sources = written(root)
+    to_run = [source for source in sources if chosen is None or source.number in chosen]
+    done = {chapter.number: chapter for chapter in execute(to_run, root, cache, workers=workers, say=say)}
+    return [done.get(source.number) or stored(source, root) for source in sources]
 
 
 def settings(root: Path) -> Live:
@@ -127,13 +133,14 @@ def tree(
     anchors = {chapter.stem: anchors_of(chapter) for chapter in chapters}
     files: dict[str, str | bytes] = {f"_static/{path.name}": path.read_bytes() for path in STATIC.iterdir()}
     pictures: dict[str, bytes] = {}
+    displays = equations.find({chapter.stem: equations.prose(chapter) for chapter in chapters})
     for chapter in equations.numbered(chapters):
         notebook, shown = page(chapter, anchors, live, solutions=solutions)
         pictures |= shown
         files[f"{chapter.stem}.ipynb"] = _text(notebook)
     for path in sorted((root / "notebooks" / "pages").glob("*.md")):
         text = path.read_text(encoding="utf-8").replace(running.MARK, running.table(chapters))
-        files[path.name] = with_links(text, "", anchors)
+        files[path.name] = with_links(equations.refer(text, displays, path.stem), "", anchors)
     for generator in GENERATORS:
         files |= generator.pages(chapters)
     files["index.md"] = str(files["index.md"]) + _contents(chapters, files)
@@ -170,8 +177,8 @@ def _contents(chapters: Sequence[Chapter], files: Mapping[str, str | bytes]) -> 
     return "".join(toctree(caption, [name for name in names if name in there]) for caption, names in shelves.items())
 
 
-def _sphinx(source: Path, site: Path, out: Path, *, whole: bool) -> None:
-    """Run Sphinx with warnings as errors; in a part of the book links to the rest may lead nowhere."""
+def _sphinx(source: Path, site: Path, out: Path) -> None:
+    """Run Sphinx with warnings as errors."""
     from sphinx.application import Sphinx
     from sphinx.util.console import nocolor
 
@@ -179,8 +186,7 @@ def _sphinx(source: Path, site: Path, out: Path, *, whole: bool) -> None:
 
     nocolor()
     log = out / "warnings.txt"
-    forgiven = SETTINGS["suppress_warnings"] + ([] if whole else ["myst.xref_missing"])
-    how: dict[str, Any] = {"confoverrides": SETTINGS | {"suppress_warnings": forgiven}, "status": None, "parallel": 2}
+    how: dict[str, Any] = {"confoverrides": SETTINGS, "status": None, "parallel": 2}
     with log.open("w", encoding="utf-8") as warnings:
         app = Sphinx(source, None, site, out / "doctrees", "html", warning=warnings, **how)
         app.build()

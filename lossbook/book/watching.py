@@ -1,8 +1,11 @@
-"""What a chapter read and how much memory it took, told by its own kernel."""
+"""What a chapter read and how much memory it took, told by its own kernel.
+
+The kernel runs this file by its path, so that watching imports nothing of the package before the chapter does.
+"""
 
 import json
+import os
 import sys
-from pathlib import Path
 
 import psutil
 
@@ -11,18 +14,15 @@ _seen: set[str] = set()
 
 def start(root: str) -> None:
     """From now on remember every file under root that is opened to be read, but for Python's own."""
-    inside = str(Path(root).resolve()) + "/"
+    inside = os.path.realpath(root) + os.sep
 
     def remember(event: str, arguments: tuple) -> None:
-        if event != "open" or not isinstance(arguments[0], str):
+        if event != "open" or not isinstance(arguments[0], str) or arguments[0].endswith((".py", ".pyc")):
             return
-        path, mode = arguments[0], arguments[1]
-        if path.endswith((".py", ".pyc")) or (isinstance(mode, str) and set(mode) & set("wax+")):
-            return
-        if not path.startswith("/"):
-            path = str(Path(path).absolute())
-        if path.startswith(inside):
-            _seen.add(path.removeprefix(inside))
+        path, mode = os.path.realpath(arguments[0]), arguments[1]
+        writes = isinstance(mode, str) and set(mode) & set("wax+")
+        if path.startswith(inside) and not writes:
+            _seen.add(path.removeprefix(inside).replace(os.sep, "/"))
 
     sys.addaudithook(remember)
 
