@@ -78,7 +78,7 @@ def build(
     mirror(files, source)
     say(f"{len(files)} files to read; Sphinx begins")
     _sphinx(source, site, out)
-    frames = {path.name: path for path in (out / "executed" / "frames").glob("*/*.png")}
+    frames = {path.name: path for path in (out / "executed" / "frames").glob("*/*")}
     mirror(frames, site / "_static" / "frames")
     mirror(pictures, site / "_static" / "figures")
     mirror(_downloads(executed, root, live), site / "notebooks")

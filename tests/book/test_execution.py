@@ -111,7 +111,7 @@ def test_an_explorer_is_frozen_with_its_pictures_beside_the_outputs(run, root):
     (output,) = done.notebook.cells[1].outputs
     assert set(output.data) == {"text/html", "text/plain"}
     assert "_static/frames/" in output.data["text/html"]
-    assert len(list((root / "cache" / "frames" / "99_trial").glob("*.png"))) > 5
+    assert len(list((root / "cache" / "frames" / "99_trial").iterdir())) > 5
 
 
 def test_what_is_kept_is_plain_json_that_says_what_it_rests_on(run, root):
