@@ -15,6 +15,7 @@ def add(command: Adder) -> None:
     book.add_argument("--out", type=Path, metavar="FOLDER", help="where to build it; build/book by default")
     book.add_argument("--chapter", action="append", metavar="NN", help="only this chapter; repeatable")
     book.add_argument("--no-solutions", action="store_true", help="leave the solutions of the exercises out")
+    book.add_argument("--draft", action="store_true", help="also build what a skeleton left unfinished")
     book.add_argument("--workers", type=int, default=2, metavar="N", help="chapters executed at once (2)")
     book.add_argument(
         "--check", action="store_true", help="build nothing; say what is out of date, and return 1 if any"
@@ -30,14 +31,22 @@ def _book(options: argparse.Namespace) -> int:
         check_among("--chapter", chapter, NOTEBOOKS)
     if options.workers < 1:
         raise UsageError(f"--workers: got {options.workers}, expected at least 1")
+    from lossbook.skeletons import unfinished
+
+    if not options.draft and (left := unfinished(ROOT)):
+        raise UsageError("\n".join(["still to be written, or built with --draft:", *left]))
     try:
         from lossbook.book import site
         from lossbook.book.execution import ChapterError
     except ModuleNotFoundError as error:
         raise UsageError(f"{error.name} is missing: pip install -e '.[book]' -c constraints.txt") from error
     out = (options.out or ROOT / "build" / "book").resolve()
+    from lossbook.book import command_line
+    from lossbook.cli import parser
+
+    extra = command_line.pages(parser())
     if options.check:
-        stale = site.outdated(ROOT, out)
+        stale = site.outdated(ROOT, out, extra)
         print("\n".join(stale) or "up to date")
         return 1 if stale else 0
     try:
@@ -46,6 +55,7 @@ def _book(options: argparse.Namespace) -> int:
             out,
             chapters=options.chapter,
             solutions=not options.no_solutions,
+            extra=extra,
             workers=options.workers,
             say=lambda line: print(line, flush=True),
         )
