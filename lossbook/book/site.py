@@ -15,22 +15,10 @@ from lossbook.book import atlas, bibliography, comparison, equations, notation, 
 from lossbook.book.chapter import Chapter
 from lossbook.book.chapters import Live, anchors_of, download, page, with_links
 from lossbook.book.execution import Source, execute, key, staleness, stored
-from lossbook.catalog.papers import CHAPTERS, NOTEBOOKS
+from lossbook.catalog.papers import CHAPTERS, NOTEBOOKS, PARTS
 from lossbook.checks import check_choice
 
-GENERATORS = (atlas, comparison, notation, bibliography, reference, running)
-PARTS = {
-    "0": "Foundations",
-    "1": "Classification",
-    "2": "Similarity",
-    "3": "Teachers and preferences",
-    "4": "Dense prediction",
-    "5": "Regression, science and energies",
-    "6": "Landscapes and optimisation",
-    "7": "Training dynamics",
-    "8": "Many losses, and compression",
-    "9": "Scaling and evaluation",
-}
+GENERATORS = (atlas, comparison, notation, bibliography, reference)
 LOOKING_UP = ("atlas", "comparison", "catalogue", "notation", "glossary", "bibliography", "experiments", "api/index")
 USING = ("running", "command_line")
 STATIC = Path(__file__).parent / "static"
@@ -47,6 +35,7 @@ def build(
     chapters: Sequence[str] | None = None,
     solutions: bool = True,
     live: Live | None = None,
+    extra: Mapping[str, str] | None = None,
     workers: int = 2,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
@@ -59,6 +48,7 @@ def build(
             outputs that the repository holds.
         solutions: False leaves the solutions out, for a class that is to hand them in.
         live: where the chapters can be run; by default what pyproject.toml says under [tool.lossbook].
+        extra: further pages, by path in the source tree.
         workers: chapters executed at once.
         say: told of each step in a line.
 
@@ -72,7 +62,7 @@ def build(
     """
     live = settings(root) if live is None else live
     executed = _executed(root, out / "executed", chapters, workers, say)
-    files, pictures = tree(executed, root, live, solutions=solutions)
+    files, pictures = tree(executed, root, live, extra or {}, solutions=solutions)
     source, site = out / "source", out / "site"
     (out / "built").unlink(missing_ok=True)
     mirror(files, source)
@@ -87,13 +77,13 @@ def build(
     return site / "index.html"
 
 
-def outdated(root: Path, out: Path) -> list[str]:
+def outdated(root: Path, out: Path, extra: Mapping[str, str] | None = None) -> list[str]:
     """What `build` would do again for the whole book, a line each; nothing where the site is what it would make."""
     sources, cache = written(root), out / "executed"
     why = {source.stem: staleness(source.stem, key(source.notebook), root, cache) for source in sources}
     if any(why.values()):
         return [f"{stem}: {reason}" for stem, reason in why.items() if reason]
-    files, _ = tree(execute(sources, root, cache), root, settings(root))
+    files, _ = tree(execute(sources, root, cache), root, settings(root), extra or {})
     built = out / "built"
     fresh = built.exists() and built.read_text(encoding="utf-8") == _digest(files)
     return [] if fresh else ["the pages"]
@@ -127,7 +117,7 @@ def settings(root: Path) -> Live:
 
 
 def tree(
-    chapters: Sequence[Chapter], root: Path, live: Live, *, solutions: bool = True
+    chapters: Sequence[Chapter], root: Path, live: Live, extra: Mapping[str, str], *, solutions: bool = True
 ) -> tuple[dict[str, str | bytes], dict[str, bytes]]:
     """What Sphinx reads, by path in its source folder; and the chapters' pictures by file name."""
     anchors = {chapter.stem: anchors_of(chapter) for chapter in chapters}
@@ -141,6 +131,7 @@ def tree(
     for path in sorted((root / "notebooks" / "pages").glob("*.md")):
         text = path.read_text(encoding="utf-8").replace(running.MARK, running.table(chapters))
         files[path.name] = with_links(equations.refer(text, displays, path.stem), "", anchors)
+    files |= extra
     for generator in GENERATORS:
         files |= generator.pages(chapters)
     files["index.md"] = str(files["index.md"]) + _contents(chapters, files)

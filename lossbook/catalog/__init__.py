@@ -9,6 +9,7 @@ RECORDS: dict[str, Record] = {
     for module in (_classification, _reshaped, _spherical, _stable, _pairs, _margin, _regression, _reward)
     for record in module.RECORDS
 }
+"""Every loss of the book by its name, in the order of the families."""
 
 __all__ = ["RECORDS", "Parameter", "Properties", "Record", "Reference", "SpecialCase", "find"]
 

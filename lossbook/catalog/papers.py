@@ -21,6 +21,20 @@ KINDS = (
     "experiment",
 )
 
+PARTS = {
+    "0": "Foundations",
+    "1": "Classification",
+    "2": "Similarity",
+    "3": "Teachers and preferences",
+    "4": "Dense prediction",
+    "5": "Regression, science and energies",
+    "6": "Landscapes and optimisation",
+    "7": "Training dynamics",
+    "8": "Many losses, and compression",
+    "9": "Scaling and evaluation",
+}
+"""The first digit of a chapter."""
+
 CHAPTERS = {
     "00": "Start here",
     "01": "From likelihood to cross-entropy",

@@ -67,10 +67,16 @@ def _system(paper: Paper, base: str) -> str:
     title = escape(paper.title)
     if paper.implemented and paper.chapter in NOTEBOOKS:
         title = _link(f"{base}{NOTEBOOKS[paper.chapter]}#{paper.key}", title)
-    return _row(title, ", ".join(paper.kind), _source(paper), paper.status)
+    return _row(title, ", ".join(paper.kind), source(paper), paper.status)
 
 
-def _source(paper: Paper) -> str:
+def source(paper: Paper) -> str:
+    """Who published a system, where and when, as HTML.
+
+    Example:
+        >>> source(Paper("hinge", "Support-vector networks", ("loss",), "01", (), "Cortes & Vapnik", 1995))
+        'Cortes &amp; Vapnik, 1995'
+    """
     arxiv = _link(f"https://arxiv.org/abs/{paper.arxiv}", f"arXiv {paper.arxiv}") if paper.arxiv else ""
     year = str(paper.year or "")
     return ", ".join(part for part in (escape(paper.authors), escape(f"{paper.venue} {year}".strip()), arxiv) if part)
