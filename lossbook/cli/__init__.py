@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from lossbook.cli import bench, contribute, experiment, publish, read
+from lossbook.cli import bench, contribute, experiment, publish, read, teach
 from lossbook.cli.request import UsageError
 
 
@@ -44,6 +44,6 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(command=run, takes_rest=False)
         return added
 
-    for group in (read, experiment, bench, publish, contribute):
+    for group in (read, experiment, bench, publish, teach, contribute):
         group.add(command)
     return whole

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lossbook.exercises.verdict import Verdict, ask, close, judged, not_yet, right
+from lossbook.exercises.verdict import Verdict, ask, called, close, judged, not_yet, right
 
 DOUBLE = torch.float64
 
@@ -179,10 +179,7 @@ def check_linear_form(function: Callable[..., Any]) -> Verdict:
     """Exercise 01.6: naive Bayes as a linear classifier, `linear_form(means, variance, prior) -> (weight, bias)`."""
     means = torch.tensor([[0.0, 1.0], [2.0, -1.0], [1.0, 1.0]], dtype=DOUBLE)
     variance, prior = torch.tensor([1.5, 0.5], dtype=DOUBLE), torch.tensor([0.5, 0.3, 0.2], dtype=DOUBLE)
-    try:
-        answer = function(means, variance, prior) if callable(function) else None
-    except Exception as error:
-        return not_yet(f"Your function stopped with {type(error).__name__}: {error}.")
+    answer = called(function, means, variance, prior)
     if not isinstance(answer, tuple) or len(answer) != 2:
         return not_yet("Return two tensors: the weights, one row per class, and the biases, one per class.")
     weight, bias = ask(lambda: answer[0]), ask(lambda: answer[1])

@@ -36,22 +36,30 @@ class Attempt(Exception):
     """An attempt that gives nothing to judge; its message is for the learner."""
 
 
-def ask(function: Callable[..., Any], *inputs: Any) -> Tensor:
-    """What the learner's function gives for these inputs, in float64, or an `Attempt` that says what is wrong."""
+def called(function: Callable[..., Any], *inputs: Any) -> Any:
+    """What the learner's function returns for these inputs, or an `Attempt` that says what is wrong."""
     if not callable(function):
         raise Attempt(f"I expected a function and got {type(function).__name__}: pass its name, without calling it.")
+    try:
+        return function(*inputs)
+    except Exception as error:
+        said = f": {error}" if str(error) else ""
+        raise Attempt(f"Your function stopped with {type(error).__name__}{said}.") from error
+
+
+def ask(function: Callable[..., Any], *inputs: Any) -> Tensor:
+    """What the learner's function gives for these inputs, in float64, or an `Attempt` that says what is wrong."""
     shown = ", ".join(
         f"{value:g}" if isinstance(value, float) else repr(value) for value in inputs if not isinstance(value, Tensor)
     )
-    try:
-        value = function(*inputs)
-    except Exception as error:
-        raise Attempt(f"Your function stopped with {type(error).__name__}: {error}.") from None
+    value = called(function, *inputs)
     if value is None or value is ...:
         raise Attempt("Your function returned nothing: replace the `...` and end with `return`.")
+    if isinstance(value, Tensor) and (value.is_complex() or value.layout != torch.strided):
+        raise Attempt("Your function returned a complex or a sparse tensor; a plain one of real numbers was expected.")
     try:
         found = value.detach().double() if isinstance(value, Tensor) else torch.as_tensor(value, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise Attempt(f"Your function returned {type(value).__name__}; a number or a tensor was expected.") from None
     if not bool(torch.isfinite(found).all()):
         raise Attempt(

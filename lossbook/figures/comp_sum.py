@@ -5,21 +5,17 @@ from typing import Any
 import numpy as np
 from contourpy import contour_generator
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
 
 from lossbook.checks import check_choice
 from lossbook.experiments.run import Run, Snapshot
-from lossbook.figures.style import BLUE, DASHES, GREY, INK, ORANGE, PALETTE, axes_of, new_figure, styled
+from lossbook.figures.style import BLUE, GREY, INK, ORANGE, SIGNED, axes_of, in_order, look, new_figure, styled
 
-MARKERS = ("o", "s", "^", "D", "v", "P")
 TITLES = {
     "test_accuracy": "Test accuracy after training on wrong labels",
     "clean_accuracy": "Right labels that the network repeats",
     "wrong_accuracy": "Wrong labels that the network repeats",
 }
-LEGEND: dict[str, Any] = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}
-SIDES = LinearSegmentedColormap.from_list("sides", [BLUE, "white", ORANGE])
 
 
 @styled
@@ -46,13 +42,13 @@ def plot_label_noise(run: Run, ax: Any = None, metric: str = "test_accuracy") ->
     for i, (noise, rows) in enumerate(last.groupby("noise")):
         if rows[metric].isna().all():
             continue  # no label is wrong: nothing to say of the wrong ones
-        look = {"color": PALETTE[i % len(PALETTE)], "marker": MARKERS[i % len(MARKERS)]}
+        own = look(i, marker=True)
         mean = rows.groupby("tau")[metric].mean()
-        ax.plot(mean.index, mean, linestyle=DASHES[i % len(DASHES)], label=f"{noise:.0%} wrong labels", **look)
-        ax.scatter(rows["tau"], rows[metric], s=14, alpha=0.6, linewidths=0, **look)
+        ax.plot(mean.index, mean, label=f"{noise:.0%} wrong labels", **own)
+        ax.scatter(rows["tau"], rows[metric], 14, own["color"], marker=own["marker"], alpha=0.6, linewidths=0)
     ax.set(xlabel="exponent τ", ylabel="share", title=TITLES[metric])
     ax.set_xticks(sorted(last["tau"].unique()))
-    ax.legend(**LEGEND)
+    ax.legend()
     return ax
 
 
@@ -62,7 +58,7 @@ def plot_consistency(run: Run, axes: Any = None, tau: float = 1.0) -> Any:
 
     How to read it: left, a line is what the bound asks for, a mark what the worst classifier of two classes has; marks
     on their line say that the bound cannot be improved. Right, a point is a random distribution with random scores
-    whose decision is not the best one; none may be above the line of its colour. For τ ≤ 1 the lines are one.
+    whose decision is not the best one; none may be above the line with its mark. For τ ≤ 1 the lines are one.
 
     Args:
         run: of `lossbook.experiments.consistency`.
@@ -80,32 +76,30 @@ def plot_consistency(run: Run, axes: Any = None, tau: float = 1.0) -> Any:
     left, right = new_figure(2)[1] if axes is None else axes
     handles = []
     for i, (found, rows) in enumerate(history[history["setting"] == "construction"].groupby("tau")):
-        line: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], "linestyle": DASHES[i % len(DASHES)]}
-        mark: dict[str, Any] = {
-            "color": PALETTE[i % len(PALETTE)],
-            "marker": MARKERS[i % len(MARKERS)],
-            "markersize": 6,
-        }
-        left.plot(rows["excess_zero_one"], rows["transform"], **line)
+        mark: dict[str, Any] = look(i, marker=True) | {"markersize": 6}
+        left.plot(rows["excess_zero_one"], rows["transform"], **look(i))
         apart = max(1, len(rows) // 8)
         some = rows.iloc[i * apart // 5 % apart :: apart]  # staggered: neighbours do not cover each other
         left.plot(some["excess_zero_one"], some["excess_surrogate"], **mark | {"linestyle": "none"})
-        handles.append(Line2D([], [], label=f"τ = {found:g}", **line | mark))
+        handles.append(Line2D([], [], label=f"τ = {found:g}", **mark))
     left.set(xlabel="zero-one excess b", ylabel="surrogate excess", title="Transform and worst case, two classes")
-    left.legend(handles=handles, **LEGEND)
+    left.legend(handles=handles)
 
     random = history[
         (history["setting"] == "random") & np.isclose(history["tau"], tau) & (history["excess_zero_one"] > 0)
     ]
-    widest = float(random["transform"].max())
+    widest, handles = float(random["transform"].max()), []
+    shades = in_order(random["classes"].nunique())
     for i, (classes, rows) in enumerate(random.groupby("classes")):
         rows = rows.sort_values("excess_zero_one")
-        color, dash = PALETTE[i % len(PALETTE)], DASHES[i % len(DASHES)]
-        right.scatter(rows["excess_surrogate"], rows["excess_zero_one"], s=6, alpha=0.35, linewidths=0, color=color)
-        right.plot(rows["transform"], rows["excess_zero_one"], color=color, linestyle=dash, label=f"{classes} classes")
+        cloud: dict[str, Any] = {"color": shades[i], "marker": look(i, marker=True)["marker"]}
+        line: dict[str, Any] = {"color": shades[i], "linestyle": look(i)["linestyle"], "label": f"{classes} classes"}
+        right.scatter(rows["excess_surrogate"], rows["excess_zero_one"], s=10, alpha=0.45, linewidths=0, **cloud)
+        right.plot(rows["transform"], rows["excess_zero_one"], **line)
+        handles.append(Line2D([], [], **line | cloud))
     right.set(xlabel="surrogate excess", ylabel="zero-one excess", title=f"Random scores under the bound, τ = {tau:g}")
     right.set(xlim=(-0.03 * widest, 1.6 * widest), ylim=(0, 1.03))
-    right.legend(**LEGEND)
+    right.legend(handles=handles, loc="lower right")
     return np.array([left, right])
 
 
@@ -131,11 +125,11 @@ def plot_adversarial(run: Run, ax: Any = None) -> Any:
         rows = last[last["setting"] == name]
         ends = [rows[f"{which}_accuracy"].mean() for which in looks]
         ax.plot(ends, [k, k], color=GREY, linewidth=4, alpha=0.6, zorder=1)
-        for (which, look), mean in zip(looks.items(), ends, strict=True):
-            ax.scatter(mean, k, s=90, zorder=3, **look)
-            ax.scatter(rows[f"{which}_accuracy"], np.full(len(rows), k + 0.2), s=16, zorder=3, **look)
+        for (which, own), mean in zip(looks.items(), ends, strict=True):
+            ax.scatter(mean, k, s=90, zorder=3, **own)
+            ax.scatter(rows[f"{which}_accuracy"], np.full(len(rows), k + 0.2), s=16, zorder=3, **own)
             if k == 0:
-                ax.annotate(which, (mean, k), (0, 11), textcoords="offset points", ha="center", color=look["color"])
+                ax.annotate(which, (mean, k), (0, 11), textcoords="offset points", ha="center")
     ax.margins(x=0.1)
     ax.locator_params(axis="x", nbins=5)
     ax.set_yticks(range(len(names)), names)
@@ -151,11 +145,11 @@ def start_memorised(ax: Any, run: Run) -> dict[str, Any]:
     edges = np.linspace(0, 1, 21)
     looks = {"right": {"color": BLUE}, "wrong": {"color": ORANGE, "hatch": "//"}}
     bars = {
-        name: ax.bar(edges[:-1], 0 * edges[:-1], edges[1], align="edge", alpha=0.6, label=f"{name} labels", **look)
-        for name, look in looks.items()
+        name: ax.bar(edges[:-1], 0 * edges[:-1], edges[1], align="edge", alpha=0.6, label=f"{name} labels", **own)
+        for name, own in looks.items()
     }
     ax.set(xlabel="probability given to the label taught", ylabel="share of these labels", xlim=(0, 1), ylim=(0, 1))
-    ax.legend(loc="upper center", **LEGEND)
+    ax.legend(loc="upper center")
     return bars | {"edges": edges}
 
 
@@ -177,7 +171,7 @@ def start_boundary(ax: Any, run: Run) -> dict[str, Any]:
     arrays = run.snapshots[0].arrays
     horizontal, vertical = arrays["horizontal"], arrays["vertical"]
     extent = (horizontal[0], horizontal[-1], vertical[0], vertical[-1])
-    colours = {"cmap": SIDES, "vmin": -6, "vmax": 6, "alpha": 0.5}
+    colours = {"cmap": SIGNED, "vmin": -6, "vmax": 6}
     image = ax.imshow(
         0 * arrays["margin"], origin="lower", extent=extent, aspect="auto", interpolation="bilinear", **colours
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lossbook.figures.style import DASHES, GREY, PALETTE, axes_of, styled
+from lossbook.figures.style import GREY, axes_of, look, styled
 
 
 @styled
@@ -24,9 +24,10 @@ def plot_constants(
         label: what a reading is, with its unit.
     """
     ax = axes_of(ax)
-    ax.hist(np.asarray(values), bins=24, color=GREY, alpha=0.55, label=f"{len(values)} readings")
+    counts, *_ = ax.hist(np.asarray(values), bins=24, color=GREY, alpha=0.55, label=f"{len(values)} readings")
     for i, (name, place) in enumerate(constants.items()):
-        ax.axvline(place, color=PALETTE[i], linestyle=DASHES[i % len(DASHES)], label=f"{name}: {place:.1f}")
+        ax.axvline(place, label=f"{name}: {place:.1f}", **look(i))
     ax.set(xlabel=label, ylabel="readings")
-    ax.legend()
+    ax.set_ylim(top=1.5 * np.max(counts))  # room for the legend
+    ax.legend(loc="upper right")
     return ax

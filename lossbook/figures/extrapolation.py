@@ -9,7 +9,7 @@ from lossbook.checks import check_choice
 from lossbook.experiments.extrapolation import CORRUPTIONS
 from lossbook.experiments.run import Run, Snapshot
 from lossbook.figures.html import in_words
-from lossbook.figures.style import BLUE, DASHES, GREEN, INK, ORANGE, PALETTE, axes_of, styled
+from lossbook.figures.style import BLUE, GREEN, INK, ORANGE, axes_of, look, styled
 
 LABELS = {
     "distance": "mean KL(p(x) ‖ π) (nats)",
@@ -17,7 +17,6 @@ LABELS = {
     "accuracy": "accuracy",
     "abstains": "share of abstentions",
 }
-LEGEND = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}
 AGENTS = {
     "reward_oracle": ("oracle: best threshold in hindsight", GREEN, ":"),
     "reward_agent": ("argmax of predicted rewards", BLUE, "-"),
@@ -45,12 +44,14 @@ def plot_drift(run: Run, ax: Any = None, *, metric: str = "distance") -> Any:
     ax = axes_of(ax)
     for i, (name, rows) in enumerate(run.history.groupby("setting", sort=False)):
         by_level = rows.groupby("level")[metric]
-        ax.plot(by_level.mean(), color=PALETTE[i], linestyle=DASHES[i % len(DASHES)], label=name)
-        ax.fill_between(by_level.min().index, by_level.min(), by_level.max(), color=PALETTE[i], alpha=0.12, linewidth=0)
+        ax.plot(by_level.mean(), label=name, **look(i))
+        ax.fill_between(
+            by_level.min().index, by_level.min(), by_level.max(), color=look(i)["color"], alpha=0.12, linewidth=0
+        )
     layer = metric.removeprefix("signal_")
     ax.set(xlabel="level of corruption", ylabel=LABELS.get(metric, f"‖W φ‖ of layer {layer}, clean = 1"))
     ax.set_ylim(bottom=0)
-    ax.legend(fontsize=9, **LEGEND)
+    ax.legend(fontsize=9)
     return ax
 
 
@@ -78,7 +79,7 @@ def plot_reward(run: Run, ax: Any = None, *, corruption: str = "fade to zero") -
         ax.fill_between(by_level.min().index, by_level.min(), by_level.max(), color=colour, alpha=0.15, linewidth=0)
     ax.axhline(0, color=INK, linewidth=1)
     ax.set(xlabel="level of corruption", ylabel="mean reward", title=corruption)
-    ax.legend(loc="lower left", **LEGEND)
+    ax.legend(loc="lower left")
     return ax
 
 
@@ -96,7 +97,7 @@ def start_prediction(ax: Any, run: Run) -> Prediction:
     first = run.snapshots[0].arrays
     classes = len(first["shares"])
     edges = np.arange(classes + 1) - 0.5
-    bars = ax.stairs(np.zeros(classes), edges, fill=True, color=BLUE, alpha=0.6, label="mean prediction")
+    bars = ax.stairs(np.zeros(classes), edges, fill=True, color=BLUE, alpha=0.3, label="mean prediction")
     ax.stairs(first["shares"], edges, baseline=None, color=ORANGE, linewidth=2.4, label="class shares π")
     (marks,) = ax.plot(
         range(classes), np.zeros(classes), "D", color=INK, markersize=6, label="for this image", clip_on=False
@@ -135,3 +136,4 @@ def update_prediction(artists: Prediction, snapshot: Snapshot) -> str:
 
 
 PREDICTION_PANEL = (start_prediction, update_prediction)
+"""What the network says of one image, a panel of `TrainingExplorer`."""

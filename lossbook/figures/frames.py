@@ -3,17 +3,29 @@
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.lines import Line2D
 
 from lossbook.checks import bad_value, check_choice
 from lossbook.experiments.run import Run
 from lossbook.experiments.unconstrained_features import outer_minima
-from lossbook.figures.style import BLUE, DASHES, GREEN, GREY, INK, ORANGE, PURPLE, RED, axes_of, new_figure, styled
+from lossbook.figures.style import (
+    BLUE,
+    DASHES,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    RED,
+    SIGNED,
+    axes_of,
+    new_figure,
+    styled,
+)
 from lossbook.metrics import vanishing_weight_decay
 
 DISTANCES = {"NC1": BLUE, "NC2": ORANGE, "NC3": GREEN, "weight_error": PURPLE}
 NAMES = {"weight_error": "W Wᵀ from the closed form"}
-BLUE_TO_ORANGE = LinearSegmentedColormap.from_list("products", [BLUE, "white", ORANGE])
 SHAPES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (RED, "D"))
 
 
@@ -41,7 +53,9 @@ def plot_distances(run: Run, ax: Any = None, *, setting: str) -> Any:
             label = NAMES.get(name, name) if k == 0 else None
             ax.plot(line["step"], line[name], color=color, linestyle=DASHES[i], linewidth=1.3, label=label)
     ax.set(yscale="log", xlabel="step", ylabel="distance", title=_heading(setting))
-    ax.legend(fontsize=10)
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high * (high / low) ** 0.5)  # room for the legend
+    ax.legend(loc="upper right", fontsize=10)
     return ax
 
 
@@ -49,8 +63,8 @@ def plot_distances(run: Run, ax: Any = None, *, setting: str) -> Any:
 def plot_products(run: Run, axes: Any = None, *, settings: tuple[str, ...], matrix: str = "weight") -> Any:
     """The products of class weights with each other at the end, of the first seed: a table for each setting.
 
-    How to read it: numbers are divided by the largest of their table. White off the diagonal is a right angle, blue
-    more.
+    How to read it: numbers are divided by the largest of their table. White off the diagonal is a right angle, a
+    minus sign more.
 
     Args:
         run: of `lossbook.experiments.unconstrained_features`, with its first part.
@@ -68,7 +82,7 @@ def plot_products(run: Run, axes: Any = None, *, settings: tuple[str, ...], matr
     axes = np.atleast_1d(new_figure(len(settings), height=3.4)[1] if axes is None else axes)
     for ax, setting in zip(axes, settings, strict=True):
         table = found[setting] / np.abs(found[setting]).max()
-        ax.pcolormesh(table, cmap=BLUE_TO_ORANGE, vmin=-1, vmax=1, alpha=0.75)
+        ax.pcolormesh(table, cmap=SIGNED, vmin=-1, vmax=1)
         for (i, j), value in np.ndenumerate(table):
             words = "0" if abs(value) < 0.005 else f"{value:.2f}".replace("-", "−")
             ax.text(j + 0.5, i + 0.5, words, ha="center", va="center", fontsize=10)
@@ -102,6 +116,7 @@ def plot_vanishing(run: Run, ax: Any = None, *, layers: int) -> Any:
     rows = rows[(rows["layers"] == layers) & (rows["step"] == rows["step"].max())]
     ax = axes_of(ax)
     spreads = sorted(rows["spread"].unique())
+    handles = []
     theories = outer_minima(run.config, layers).groupby("class")
     for (k, theory), (color, marker) in zip(theories, SHAPES, strict=False):
         end = theory["vanishes"].iloc[0]
@@ -109,6 +124,7 @@ def plot_vanishing(run: Run, ax: Any = None, *, layers: int) -> Any:
         ax.plot(theory["weight_decay"], theory["outer"], color=color, linestyle=":", linewidth=1.6)
         label = f"{theory['size'].iloc[0]} examples"
         ax.plot(theory["weight_decay"], theory["length"], color=color, linewidth=1.6, label=label)
+        handles.append(Line2D([], [], color=color, linewidth=1.6, marker=marker, markersize=6, label=label))
         for spread in spreads:
             some = rows[rows["spread"] == spread]
             fill = color if spread == spreads[0] else "none"
@@ -116,11 +132,11 @@ def plot_vanishing(run: Run, ax: Any = None, *, layers: int) -> Any:
             ax.scatter(
                 some["weight_decay"], some[f"length {k}"], size, facecolors=fill, edgecolors=color, marker=marker
             )
-    ax.set(xscale="log", xlabel="weight decay λ_W", ylabel="‖w_k‖²", title=f"M = {layers}")
+    ax.set(xscale="log", xlabel="weight decay $\\lambda_W$", ylabel="$\\Vert w_k \\Vert^2$", title=f"M = {layers}")
     ends = vanishing_weight_decay(run.config.decay_sizes, layers=layers, feature_decay=run.config.decay_feature_decay)
     ax.set_xticks(ends.tolist(), [f"{end:.2g}" for end in ends.tolist()])
     ax.minorticks_off()
-    ax.legend(fontsize=10)
+    ax.legend(handles=handles, fontsize=10)
     return ax
 
 
@@ -150,7 +166,7 @@ def plot_minority(run: Run, axes: Any = None) -> Any:
         ax.set(xlabel="examples of a small class")
     left.set(ylabel="cosine of the two small weights", ylim=(-0.5, 1.1))
     left.axhline(0, color=INK, linewidth=0.7)
-    right.set(ylabel="‖w‖² of a small class", ylim=(0, None))
+    right.set(ylabel="$\\Vert w \\Vert^2$ of a small class", ylim=(0, None))
     right.legend(fontsize=10)
     return axes
 

@@ -160,3 +160,4 @@ def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 MARGINS_PANEL = (start_margins, update_margins)
+"""How far old examples are from being taken for new ones, a panel of `TrainingExplorer`."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.lines import Line2D
 
 from lossbook.checks import bad_value, check_choice
 from lossbook.experiments._full_batch import METHODS
@@ -18,12 +19,12 @@ from lossbook.figures.style import (
     DASHES,
     GREY,
     INK,
-    PALETTE,
+    OLIVE,
     PINK,
     PURPLE,
     RED,
-    YELLOW,
     axes_of,
+    look,
     new_figure,
     styled,
 )
@@ -43,7 +44,7 @@ LABELS = {
 OTHERS = {
     "stablemax": BROWN,
     "perpgrad": PURPLE,
-    "perpgrad_as_asked": YELLOW,
+    "perpgrad_as_asked": OLIVE,
     "weight_decay": PINK,
     "transformer": GREY,
     "transformer_perpgrad": RED,
@@ -62,7 +63,7 @@ AXES = {
     "alignment_first": "cosine in the first layer",
     "alignment_output": "cosine in the output layer",
     "weight_norm": "length of all weights",
-    "loss": "loss",
+    "loss": "loss (nats)",
 }
 SHARES = ("train_accuracy", "test_accuracy", "collapsed", "collapsed_float32", "zero_loss", "zero_gradients")
 
@@ -124,7 +125,7 @@ def plot_metrics(run: Run, axes: Any = None, *, metrics: Sequence[str], settings
     for ax, metric in zip(axes, metrics, strict=True):
         plot_metric(run, ax, metric=metric, settings=settings).get_legend().remove()
     figure = axes[0].figure
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=4, handlelength=3, fontsize=10)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=4, fontsize=10)
     return axes
 
 
@@ -147,10 +148,9 @@ def plot_pull(pulls: Mapping[str, tuple[Any, Any]], ax: Any = None) -> Any:
     for i, (label, (leads, pull)) in enumerate(pulls.items()):
         leads, pull = np.asarray(leads, float), np.asarray(pull, float)
         alive = pull > 0
-        look: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], "linestyle": DASHES[i % len(DASHES)]}
-        ax.plot(leads[alive], pull[alive], label=label, **look)
+        ax.plot(leads[alive], pull[alive], label=label, **look(i))
         if not alive.all():
-            ax.plot(leads[alive][-1:], pull[alive][-1:], "X", color=look["color"], markersize=9)
+            ax.plot(leads[alive][-1:], pull[alive][-1:], "X", color=look(i)["color"], markersize=9)
     ax.set(yscale="log", xlabel="lead of the right logit (nats)", ylabel="|gradient on the right class|")
     ax.legend(fontsize=10)
     return ax
@@ -165,17 +165,18 @@ def start_logits(ax: Any, run: Run) -> dict[str, Any]:
     below = [_below(shot.arrays["logits"]) for shot in run.snapshots]
     examples, classes = below[0].shape
     names = [*(f"trained on, {k + 1}" for k in range(examples - 1)), "held out"]
-    lines, marks = [], []
+    lines, marks, handles = [], [], []
     for k, name in enumerate(names):
-        look: dict[str, Any] = {"color": PALETTE[k], "linestyle": DASHES[k % len(DASHES)], "linewidth": 1.6}
-        lines += ax.plot([], [], label=name, **look)
-        marks += ax.plot([], [], "o", color=PALETTE[k], markeredgecolor=INK, markersize=9)
+        lines += ax.plot([], [], linewidth=1.6, **look(k))
+        mark = look(k, marker=True) | {"linestyle": "none", "markeredgecolor": INK, "markersize": 9}
+        marks += ax.plot([], [], **mark)
+        handles.append(Line2D([], [], label=name, **mark | look(k) | {"linewidth": 1.6}))
     edge = ax.axhline(0, color=INK, linewidth=1.2, linestyle=":")
     note = ax.text(0.98, 0, "", ha="right", va="bottom", fontsize=10, transform=ax.get_yaxis_transform())
     lowest = min(float(values.min()) for values in below)
     ax.set(xlim=(-0.03 * classes, classes), ylim=(1.05 * lowest, -0.04 * lowest))
     ax.set(xlabel="classes, by their logit", ylabel="logit below the largest (nats)")
-    ax.legend(loc="lower left", fontsize=9, frameon=True, framealpha=0.85, edgecolor="none")
+    ax.legend(handles=handles, loc="lower left", fontsize=9)
     return {"lines": lines, "marks": marks, "edge": edge, "note": note, "names": names, "lowest": lowest}
 
 
@@ -215,3 +216,4 @@ def _below(logits: np.ndarray) -> np.ndarray:
 
 
 LOGITS_PANEL = (start_logits, update_logits)
+"""The logits of a few examples below their largest, a panel of `TrainingExplorer`."""

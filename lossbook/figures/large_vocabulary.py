@@ -6,10 +6,8 @@ import numpy as np
 
 from lossbook.checks import check_choice
 from lossbook.experiments.run import Run, Snapshot
-from lossbook.figures.style import BLUE, DASHES, GREEN, GREY, INK, ORANGE, PALETTE, axes_of, styled
+from lossbook.figures.style import BLUE, DASHES, GREEN, GREY, INK, MARKERS, ORANGE, axes_of, look, styled
 
-MARKERS = ("o", "s", "^", "D", "v", "P")
-LEGEND: dict[str, Any] = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}
 COSTS = {"bytes": ("MiB beyond inputs and gradients", 2.0**20), "seconds": ("seconds", 1.0)}
 ORDERS = {"mean logit": ORANGE, "frequency": GREEN, "dictionary": BLUE}
 LABELS = {"mean logit": "by mean logit", "frequency": "by frequency", "dictionary": "as in the dictionary"}
@@ -38,8 +36,7 @@ def plot_cost(run: Run, ax: Any = None, *, cost: str = "bytes", along: str = "cl
     most = run.history[other].max()
     label, unit = COSTS[cost]
     for i, (method, rows) in enumerate(run.history[run.history[other] == most].groupby("setting", sort=False)):
-        look: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], "marker": MARKERS[i % len(MARKERS)]}
-        ax.plot(rows[along], rows[cost] / unit, linestyle=DASHES[i % len(DASHES)], label=method, **look)
+        ax.plot(rows[along], rows[cost] / unit, label=method, **look(i, marker=True))
     ax.set(xscale="log", yscale="log", xlabel=along, ylabel=label, title=f"at {most:,} {other}")
     ticks = sorted(run.history[along].unique())
     ax.set_xticks(ticks, labels=[f"{tick:,}" for tick in ticks])
@@ -47,7 +44,7 @@ def plot_cost(run: Run, ax: Any = None, *, cost: str = "bytes", along: str = "cl
     low, high = ax.get_ylim()
     ax.set_ylim(low, high * (high / low) ** (0.12 * run.history["setting"].nunique()))  # room for the legend
     if legend:
-        ax.legend(loc="upper left", **LEGEND)
+        ax.legend(loc="upper left")
     return ax
 
 
@@ -66,12 +63,10 @@ def plot_perplexity(run: Run, ax: Any = None) -> Any:
     for i, (way, lines) in enumerate(rows.groupby("setting", sort=False)):
         mean = np.exp(lines.groupby("step")["loss"].mean())
         size = 9 - 3 * i  # what lies underneath shows at the rim
-        ax.plot(
-            mean, color=PALETTE[i], linestyle=DASHES[i % len(DASHES)], marker=MARKERS[i], markersize=size, label=way
-        )
+        ax.plot(mean, markersize=size, label=way, **look(i, marker=True))
     ax.axhline(np.exp(rows["unigram"].mean()), color=INK, linestyle=":", label="frequencies alone")
     ax.set(xlabel="step", ylabel="perplexity on held-out words", ylim=(0, None), title="The same curve")
-    ax.legend(**LEGEND)
+    ax.legend()
     return ax
 
 
@@ -100,7 +95,7 @@ def plot_skipped(run: Run, ax: Any = None, *, quantity: str = "skipped", legend:
     label, title = titles[quantity]
     ax.set(xlabel="step", ylabel=label, title=title, ylim=(0, 1.02 if quantity == "skipped" else None))
     if legend:
-        ax.legend(title="classes in blocks", **LEGEND)
+        ax.legend(title="classes in blocks")
     return ax
 
 
@@ -108,8 +103,8 @@ def plot_skipped(run: Run, ax: Any = None, *, quantity: str = "skipped", legend:
 def plot_lost(run: Run, ax: Any = None) -> Any:
     """What the filter skips, loses and gets wrong for each kind of gradient: means over seeds.
 
-    How to read it: blue without orange is a bargain. Orange is the share of the pushes down that is gone; green, how
-    far the gradient by the features is off.
+    How to read it: a plain bar without a striped one is a bargain. Stripes are the share of the pushes down that is
+    gone; dots, how far the gradient by the features is off.
 
     Args:
         run: of `lossbook.experiments.gradient_filter`.
@@ -129,8 +124,9 @@ def plot_lost(run: Run, ax: Any = None) -> Any:
             places + 0.27 * (i - 1), means[quantity], 0.25, color=color, hatch=hatch, edgecolor="white", label=label
         )
     ax.set_yticks(places, names)
-    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, 1), xlabel="share, or relative error")
-    ax.legend(**LEGEND)
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, 1.3), xlabel="share, or relative error")  # room for the legend
+    ax.set_xticks(np.linspace(0, 1, 6))
+    ax.legend(loc="upper right")
     return ax
 
 
@@ -145,7 +141,7 @@ def start_sorted(ax: Any, run: Run) -> dict[str, Any]:
     lowest = min(float(snapshot.arrays["sorted"][-1]) for snapshot in run.snapshots)
     ax.set(xscale="log", yscale="log", xlabel="rank of the class", ylabel="probability, mean over words")
     ax.set_ylim(max(lowest, 1e-12) / 2, 1)
-    ax.legend(**LEGEND)
+    ax.legend()
     return {"line": line, "bound": bound}
 
 
@@ -158,3 +154,4 @@ def update_sorted(artists: dict[str, Any], snapshot: Snapshot) -> str:
 
 
 SORTED_PANEL = (start_sorted, update_sorted)
+"""The sorted softmax of a word, a panel of `TrainingExplorer`."""

@@ -8,10 +8,8 @@ import pandas as pd
 from lossbook.checks import check_choice
 from lossbook.experiments.lazy_rich import LEFT
 from lossbook.experiments.run import Run
-from lossbook.figures.style import BLUE, CYAN, DASHES, GREEN, GREY, INK, ORANGE, PURPLE, axes_of, styled
+from lossbook.figures.style import BLUE, DASHES, GREEN, GREY, INK, MARKERS, ORANGE, PALETTE, axes_of, in_order, styled
 
-MARKERS = ("o", "s", "^", "D", "v", "P")
-HUES = (ORANGE, GREEN, BLUE, PURPLE, CYAN)  # from rich to lazy
 FOLLOWED = {
     "motion": "motion ‖θ − θ₀‖/‖θ₀‖",
     "alignment": "alignment of the kernel with y",
@@ -25,9 +23,9 @@ PARTS = {"constant": "wrong mean", "misaligned": "wrong quadratic form", "linear
 
 
 def hues(alphas: Any) -> dict[float, str]:
-    """A colour for each α, in order."""
+    """A colour for each α, from rich, which is dark, to lazy."""
     known = sorted(set(alphas))
-    return {alpha: HUES[k % len(HUES)] for k, alpha in enumerate(known)}
+    return dict(zip(known, in_order(len(known)), strict=True))
 
 
 @styled
@@ -49,7 +47,7 @@ def plot_errors(run: Run, ax: Any = None, *, alphas: tuple[float, ...] | None = 
             _middle(ax, run, alpha, f"{part}_error", color=colours[alpha], linestyle=dash, label=name)
     ax.set(xscale="symlog", yscale="log", xlabel="step", ylabel="error / variance of y", xlim=(0, None))
     ax.set_ylim(3e-3, 3)
-    ax.legend(fontsize=9, loc="lower left", frameon=True, framealpha=0.85, edgecolor="none")
+    ax.legend(fontsize=9, loc="lower left")
     return ax
 
 
@@ -78,7 +76,7 @@ def plot_followed(run: Run, ax: Any = None, *, column: str = "motion") -> Any:
 
 @styled
 def plot_delays(found: pd.DataFrame, ax: Any = None) -> Any:
-    """Delay against α: a mark and a line a seed; a mark on the upper edge, joined by nothing, was not over at the end.
+    """Delay against α: a mark and a line a seed; a mark at "not over", joined by nothing, was not over at the end.
 
     How to read it: both axes are logarithmic. At 1 (the grey line) new points are learned when the own ones are.
 
@@ -91,21 +89,21 @@ def plot_delays(found: pd.DataFrame, ax: Any = None) -> Any:
     top = 2 * max(finite.max(), 1) if len(finite) else 2.0
     ax.axhline(1, color=GREY, linewidth=1)
     for k, (seed, rows) in enumerate(found.sort_values("alpha").groupby("seed")):
-        look = {"color": HUES[k % len(HUES)], "marker": MARKERS[k % len(MARKERS)]}
+        look = {"color": PALETTE[k % len(PALETTE)], "marker": MARKERS[k % len(MARKERS)]}
         reached = rows[np.isfinite(rows["delay"])]
         ax.plot(reached["alpha"], reached["delay"], linewidth=1.4, label=f"seed {seed}", **look)
         never = rows[np.isinf(rows["delay"])]
         nudge = 1 + 0.03 * (k - (found["seed"].nunique() - 1) / 2)
         if len(never):  # an unclipped line of no points has no extent, and the layout would collapse
             ax.plot(never["alpha"] * nudge, np.full(len(never), top), linestyle="", clip_on=False, **look)
-    ax.set(xscale="log", yscale="log", xlabel="α", ylabel="delay (steps / steps)", ylim=(None, top))
+    ax.set(xscale="log", yscale="log", xlabel="α", ylabel="delay (steps / steps)", ylim=(None, 1.3 * top))
     ticks = sorted(found["alpha"].unique())
     ax.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
     low = max(1e-2, finite.min() if len(finite) else 1)
     marks = [mark for mark in (0.01, 0.03, 0.1, 0.3, 1, 2, 3, 5, 10, 30, 100) if low <= mark < 0.75 * top]
     ax.set_yticks([*marks, top], labels=[*(f"{mark:g}" for mark in marks), "not over"])
-    ax.legend(fontsize=9, loc="upper left", frameon=True, framealpha=0.85, edgecolor="none")
+    ax.legend(fontsize=9, loc="upper left")
     return ax
 
 
@@ -134,8 +132,9 @@ def plot_parts(run: Run, ax: Any = None, *, alpha: float, seed: int | None = Non
     for part, colour, dash in zip(LEFT, (GREEN, BLUE, ORANGE), ("-.", ":", DASHES[4]), strict=True):
         ax.plot(rows["step"], rows[part], color=colour, linestyle=dash, label=PARTS[part])
     ax.set(xscale="symlog", xlabel="step", ylabel="error / variance of y", xlim=(0, None), ylim=(0, None))
+    ax.set_ylim(top=1.5 * ax.get_ylim()[1])  # room for the legend
     ax.set_title(f"α = {alpha:g}, seed {seed}")
-    ax.legend(fontsize=9, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
+    ax.legend(fontsize=9, loc="upper right")
     return ax
 
 

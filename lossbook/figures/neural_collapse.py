@@ -9,7 +9,20 @@ from lossbook.checks import check_choice
 from lossbook.experiments.neural_collapse import summary
 from lossbook.experiments.run import Run
 from lossbook.figures.dots import plot_dots
-from lossbook.figures.style import BLUE, BROWN, DASHES, GREEN, GREY, INK, ORANGE, PURPLE, axes_of, new_figure, styled
+from lossbook.figures.style import (
+    BLUE,
+    BROWN,
+    DASHES,
+    GREEN,
+    GREY,
+    INK,
+    MARKERS,
+    ORANGE,
+    PURPLE,
+    axes_of,
+    new_figure,
+    styled,
+)
 
 COLOURS = {
     "cross-entropy": BLUE,
@@ -19,7 +32,6 @@ COLOURS = {
     "squentropy": BROWN,
     "cross-entropy, not normalised": GREY,
 }
-MARKERS = ("o", "s", "^", "D", "v", "X")
 NUMBERS = {
     "nc1": "NC1, spread within over between",
     "coherence": "NC2, mean |cosine − ideal|, means",
@@ -39,6 +51,7 @@ PARTS = {
     "classifier_part": "classifier that lags behind",
 }
 PART_COLOURS = {"within_part": BLUE, "means_part": ORANGE, "classifier_part": GREEN}
+DEEP = -0.6  # cosines below are drawn so dark that only white shows on them
 FAINT: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.35}
 
 
@@ -166,20 +179,25 @@ def plot_conventions(noise: Any, found: Any, wanted: Any, ax: Any = None) -> Any
 
 
 @styled
-def plot_cosines(cosines: Any, ax: Any = None, *, names: tuple[str, ...] = ()) -> Any:
+def plot_cosines(cosines: Any, ax: Any = None, *, names: tuple[str, ...] = (), bar: bool = True) -> Any:
     """The cosine of every two centred class means, as a table of colours.
 
-    How to read it: the simplex has one colour off the diagonal, that of −1/(K − 1). Blue pairs still look alike.
+    How to read it: the simplex has one colour off the diagonal, that of −1/(K − 1). A dash marks a cosine below 0;
+    pairs off the diagonal that have none still look alike.
 
     Args:
         cosines: (classes, classes).
         ax: matplotlib axes; None makes new ones.
         names: of the classes.
+        bar: whether to draw a colour bar; several tables side by side need only one.
     """
     ax = axes_of(ax)
     values = np.asarray(cosines, dtype=float)
     image = ax.imshow(values, cmap="RdBu", vmin=-1, vmax=1)
-    ax.figure.colorbar(image, ax=ax, label="cosine", shrink=0.7)
+    if bar:
+        ax.figure.colorbar(image, ax=ax, label="cosine", shrink=0.7)
+    rows, columns = np.nonzero(values < 0)
+    ax.scatter(columns, rows, 22, np.where(values[rows, columns] < DEEP, "white", INK), marker="_", linewidths=1.4)
     places = range(len(values))
     ax.set_xticks(places, names or list(map(str, places)), rotation=90 if names else 0, fontsize=10)
     ax.set_yticks(places, names or list(map(str, places)), fontsize=10)

@@ -9,9 +9,8 @@ from lossbook.experiments.many_positives import FEW_AND_MANY
 from lossbook.experiments.run import Run, Snapshot
 from lossbook.figures.dots import plot_dots
 from lossbook.figures.html import in_words
-from lossbook.figures.style import BLUE, DASHES, GREEN, GREY, INK, ORANGE, PURPLE, axes_of, new_figure, styled
+from lossbook.figures.style import BLUE, DASHES, GREEN, GREY, INK, MARKERS, ORANGE, PURPLE, axes_of, new_figure, styled
 
-MARKERS = ("o", "s", "^", "D")
 TOWERS = {
     "InfoNCE": BLUE,
     "InfoNCE, τ = 0.2": GREEN,
@@ -25,6 +24,7 @@ NUMBERS = {
     "f1": "best F1 of one threshold",
 }
 LABEL_LOSSES = {"binary": GREY, "softmax": BLUE, "decoupled softmax": ORANGE}
+HATCHES = {"binary": "", "softmax": "//", "decoupled softmax": ".."}
 MEBIBYTE = 2**20
 BINS = 60
 
@@ -139,7 +139,8 @@ def plot_precision(run: Run, ax: Any = None) -> Any:
             place = group + (i - (len(names) - 1) / 2) * width
             found = rows[f"precision_1 {words}"]
             label = name if group == 0 else None
-            ax.bar(place, found.mean(), 0.9 * width, color=LABEL_LOSSES[name], alpha=0.75, label=label)
+            fill: dict[str, Any] = {"color": LABEL_LOSSES[name], "hatch": HATCHES[name], "edgecolor": "white"}
+            ax.bar(place, found.mean(), 0.9 * width, alpha=0.75, label=label, **fill)
             ax.scatter(np.full(len(found), place), found, color=INK, marker=MARKERS[i], s=18, zorder=3)
     ax.set_xticks(range(len(FEW_AND_MANY)), list(FEW_AND_MANY))
     ax.set(xlabel="right labels of a query", ylabel="precision of the highest score", ylim=(0, 1.05))
@@ -176,11 +177,8 @@ def start_scores(ax: Any, run: Run) -> dict[str, Any]:
     everything = np.concatenate([part.ravel() for shot in run.snapshots for part in shot.arrays.values()])
     edges = np.linspace(np.quantile(everything, 0.001), everything.max(), BINS + 1)
     highest = max(_shares(part, edges).max() for shot in run.snapshots for part in shot.arrays.values())
-    looks = {"wrong": {"color": BLUE, "hatch": "//"}, "right": {"color": ORANGE}}
-    stairs = {
-        name: ax.stairs(0 * edges[:-1], edges, fill=True, alpha=0.55, label=f"{name} documents", **look)
-        for name, look in looks.items()
-    }
+    looks = {"wrong": {"color": BLUE, "alpha": 0.3, "fill": True}, "right": {"color": ORANGE, "linewidth": 2.4}}
+    stairs = {name: ax.stairs(0 * edges[:-1], edges, label=f"{name} documents", **look) for name, look in looks.items()}
     ax.set(xlabel="score", ylabel="share of scores in a bin", ylim=(0, 1.05 * highest))
     ax.legend(loc="upper right", fontsize=10)
     return stairs | {"edges": edges}
@@ -203,3 +201,4 @@ def _shares(scores: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 SCORES_PANEL = (start_scores, update_scores)
+"""Right and wrong scores around the best threshold, a panel of `TrainingExplorer`."""

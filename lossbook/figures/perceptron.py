@@ -8,7 +8,7 @@ from lossbook.checks import check_choice
 from lossbook.experiments.perceptron import BECOMES, METHODS, WORST_CASE, summary
 from lossbook.experiments.run import Run, Snapshot
 from lossbook.figures.html import in_words
-from lossbook.figures.style import BLUE, DASHES, INK, ORANGE, PALETTE, axes_of, styled
+from lossbook.figures.style import BLUE, DASHES, INK, ORANGE, axes_of, look, styled
 
 LABELS = {
     "accuracy": "share of points on the right side",
@@ -20,7 +20,7 @@ BINS = 48
 
 @styled
 def plot_steps(run: Run, ax: Any = None, *, metric: str = "accuracy", method: str = "LR+GD", seed: int = 0) -> Any:
-    """Accuracy, loss or worst margin per step: a line per step size, and the perceptron that they approach, dashed.
+    """Accuracy, loss or worst margin per step: a line per step size, and the perceptron that they approach, black.
 
     How to read it: a line ends in a dot at the step that separates the points. Left is fast. Larger steps end further
     left though their loss, in the same run, stands higher.
@@ -40,12 +40,12 @@ def plot_steps(run: Run, ax: Any = None, *, metric: str = "accuracy", method: st
     ax = axes_of(ax)
     rows = run.history[(run.history["data"] != WORST_CASE) & (run.history["seed"] == seed) & (run.history["step"] > 0)]
     sizes = rows[rows["method"] == method].groupby("step_size")
-    for colour, (size, line) in zip(PALETTE, sizes, strict=False):
-        ax.plot(line["step"], line[metric], color=colour, label=f"step size {size:g}")
-        _end(ax, line, metric, colour)
+    for i, (size, line) in enumerate(sizes):
+        ax.plot(line["step"], line[metric], label=f"step size {size:g}", **look(i))
+        _end(ax, line, metric, look(i)["color"])
     if metric != "loss":  # its loss depends on a length that means nothing to a perceptron
         line = rows[rows["method"] == BECOMES[method]]
-        ax.plot(line["step"], line[metric], color=INK, linestyle="--", label=BECOMES[method], zorder=3)
+        ax.plot(line["step"], line[metric], color=INK, label=BECOMES[method], zorder=3)
         _end(ax, line, metric, INK)
     ax.set(xscale="log", xlabel="step", ylabel=LABELS[metric], title=method)
     if metric == "loss":
@@ -65,7 +65,7 @@ def _end(ax: Any, line: Any, metric: str, colour: str) -> None:
 
 @styled
 def plot_separation(run: Run, ax: Any = None) -> Any:
-    """Steps until the real points are separated, against the step size: a dot per seed, a line through their medians.
+    """Steps until the real points are separated, against the step size: a mark per seed, a line through their medians.
 
     How to read it: the line of LR+GD falls with the step size until it meets the dashed level of the batch perceptron,
     and stays there. Open triangles at the top: not separated within the steps allowed.
@@ -78,19 +78,20 @@ def plot_separation(run: Run, ax: Any = None) -> Any:
     found = summary(run)
     found = found[found["data"] != WORST_CASE]
     limit = run.config.steps
-    for colour, (method, perceptron), dash in zip((BLUE, ORANGE), BECOMES.items(), ("--", ":"), strict=True):
+    looks = ((BLUE, "o", "--"), (ORANGE, "s", ":"))
+    for (colour, marker, dash), (method, perceptron) in zip(looks, BECOMES.items(), strict=True):
         rows = found[found["method"] == method]
         there, missing = rows[rows["steps"].notna()], rows[rows["steps"].isna()]
         middle = there.groupby("step_size")["steps"].median()
-        ax.plot(middle.index, middle, color=colour, label=method)
-        ax.plot(there["step_size"], there["steps"], "o", color=colour, markersize=6, alpha=0.6)
+        ax.plot(middle.index, middle, color=colour, marker=marker, label=method)
+        ax.plot(there["step_size"], there["steps"], marker, color=colour, markersize=6, alpha=0.6)
         ax.plot(missing["step_size"], np.full(len(missing), limit), "^", color=colour, markersize=9, fillstyle="none")
         level = found[found["method"] == perceptron]["steps"].median()
         ax.axhline(level, color=colour, linestyle=dash, linewidth=1.6, label=perceptron)
     ax.plot([], [], "^", color=INK, markersize=9, fillstyle="none", label=f"not within {limit:,} steps")
     ax.set(xscale="log", yscale="log", xlabel="step size γ", ylabel="steps to separate")
-    ax.set_ylim(top=30 * limit)
-    ax.legend(loc="upper right", ncols=2, fontsize=8, columnspacing=1.0)
+    ax.set_ylim(top=300 * limit)  # room for the legend
+    ax.legend(loc="upper right", fontsize=9)
     return ax
 
 
@@ -108,16 +109,17 @@ def plot_worst_case(run: Run, ax: Any = None) -> Any:
     ax = axes_of(ax)
     found = summary(run)
     found = found[found["data"] == WORST_CASE]
-    colours = dict(zip([*METHODS, *BECOMES.values()], (BLUE, ORANGE, BLUE, ORANGE), strict=True))
+    looks = dict(zip([*METHODS, *BECOMES.values()], 2 * ((BLUE, "o"), (ORANGE, "s")), strict=True))
     for (method, size), rows in found.groupby(["method", "step_size"], dropna=False, sort=False):
         perceptron = np.isnan(size)
-        look = "--" if perceptron else DASHES[0] if size == max(run.config.worst_case_step_sizes) else DASHES[2]
+        dash = "--" if perceptron else DASHES[0] if size == max(run.config.worst_case_step_sizes) else DASHES[2]
         label = method if perceptron else f"{method}, γ = {size:g}"
-        marker = "" if perceptron else "o"
-        ax.plot(rows["points"], rows["steps"], color=colours[method], linestyle=look, marker=marker, label=label)
+        color, marker = looks[method]
+        mark = {"marker": marker, "fillstyle": "none" if perceptron else "full"}
+        ax.plot(rows["points"], rows["steps"], color=color, linestyle=dash, label=label, **mark)
     ax.set(xscale="log", yscale="log", xlabel="points n", ylabel="steps to separate")
-    ax.set_ylim(top=20 * found["steps"].max())
-    ax.legend(loc="upper left", ncols=2, fontsize=8, columnspacing=1.0)
+    ax.set_ylim(top=300 * found["steps"].max())  # room for the legend
+    ax.legend(loc="upper left", fontsize=9)
     return ax
 
 
@@ -139,7 +141,8 @@ def start_margins(ax: Any, run: Run) -> Margins:
         int(np.histogram(s.arrays["distances"], edges)[0].max()) for s in run.snapshots if s.arrays["distances"].any()
     )
     bars = ax.stairs(np.zeros(len(edges) - 1), edges, fill=True, color=BLUE, alpha=0.75)
-    (worst,) = ax.plot([0], [0], "v", color=ORANGE, markersize=11, label="worst point", clip_on=False)
+    mark: dict[str, Any] = {"color": ORANGE, "markeredgecolor": INK, "markersize": 11, "clip_on": False}
+    (worst,) = ax.plot([0], [0], "v", label="worst point", **mark)
     ax.axvline(0, color=INK, linewidth=1.6)
     ax.set(
         xlim=(edges[0], edges[-1]), ylim=(0, 1.08 * tallest), xlabel="signed distance to the boundary", ylabel="points"
@@ -165,3 +168,4 @@ def update_margins(artists: Margins, snapshot: Snapshot) -> str:
 
 
 MARGINS_PANEL = (start_margins, update_margins)
+"""The signed distances of all points, a panel of `TrainingExplorer`."""

@@ -9,7 +9,7 @@ import torch
 from lossbook.catalog import Record, find
 from lossbook.checks import bad_value, check_choice, check_number
 from lossbook.figures.simplex import plot_simplex
-from lossbook.figures.style import DASHES, PALETTE, axes_of, styled
+from lossbook.figures.style import axes_of, look, styled
 
 __all__ = [
     "Curves",
@@ -112,9 +112,9 @@ def _plot(kind: str, losses: Any, ax: Any, low: float, high: float, parameters: 
     drawn = [getattr(curves(record, points, parameters), kind) for record in records]
     dress(ax, kind, records[0].inputs)
     for i, (record, values) in enumerate(zip(records, drawn, strict=True)):
-        ax.plot(points, values, color=PALETTE[i % len(PALETTE)], linestyle=DASHES[i % len(DASHES)], label=record.title)
+        ax.plot(points, values, label=record.title, **look(i))
     ax.set(xlim=(low, high), ylim=window(drawn, WIDEST[kind]))
-    ax.legend(frameon=True, framealpha=0.85, edgecolor="none")
+    ax.legend()
     return ax
 
 

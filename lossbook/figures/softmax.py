@@ -21,7 +21,6 @@ PRECISION = {
     "collapsed": "collapsed training rows (share)",
     "error": "median error of a row's loss (nats)",
 }
-LEGEND = {"frameon": True, "framealpha": 0.85, "edgecolor": "none", "fontsize": 10}
 
 
 @styled
@@ -53,7 +52,7 @@ def plot_precision(run: Run, ax: Any = None, *, metric: str = "collapsed", formu
     else:
         ax.set_ylim(-0.03, 1.03)
     ax.set(xlabel="scale of the logits", ylabel=PRECISION[metric], title=formula if metric != "collapsed" else "")
-    ax.legend(**LEGEND)
+    ax.legend(fontsize=10)
     return ax
 
 
@@ -75,7 +74,7 @@ def plot_speed(run: Run, ax: Any = None) -> Any:
     ax.set_xscale("log", base=2)
     ax.set(xlabel="logits in the row", ylabel="nanoseconds a logit")
     ax.set_ylim(bottom=0)
-    ax.legend(**LEGEND)
+    ax.legend(fontsize=10)
     return ax
 
 
@@ -99,5 +98,5 @@ def plot_errors(run: Run, ax: Any = None) -> Any:
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
     ax.set(xlabel="logits in the row", ylabel="largest relative error of a probability")
-    ax.legend(**LEGEND)
+    ax.legend(fontsize=10)
     return ax

@@ -4,9 +4,7 @@ from typing import Any
 
 from lossbook.experiments.run import Run
 from lossbook.experiments.spherical import FREQUENCIES
-from lossbook.figures.style import DASHES, GREY, PALETTE, axes_of, styled
-
-MARKERS = ("o", "s", "^", "D", "v", "P")
+from lossbook.figures.style import GREY, axes_of, look, styled
 
 
 @styled
@@ -22,8 +20,7 @@ def plot_top_k(run: Run, ax: Any = None) -> Any:
     ax = axes_of(ax)
     errors = run.history.pivot_table(index="rank", columns="setting", values="error")
     for i, name in enumerate(run.config.losses):
-        look: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], "marker": MARKERS[i % len(MARKERS)]}
-        ax.plot(errors[name], linestyle=DASHES[i % len(DASHES)], label=name, **look)
+        ax.plot(errors[name], label=name, **look(i, marker=True))
     ax.plot(errors[FREQUENCIES], color=GREY, linestyle=":", label=FREQUENCIES)
     ax.set(xscale="log", xlabel="k", ylabel="share of words not among the k best", ylim=(0, 1))
     ax.set_xticks(errors.index, labels=[str(k) for k in errors.index])

@@ -16,11 +16,12 @@ from lossbook.figures.style import (
     GREEN,
     GREY,
     INK,
+    MARKERS,
+    OLIVE,
     ORANGE,
     PINK,
     PURPLE,
     RED,
-    YELLOW,
     axes_of,
     styled,
 )
@@ -36,9 +37,8 @@ COLOURS = {
     "joint + A-GEM": RED,
     "EWC": BROWN,
     "SI": CYAN,
-    "LwF": YELLOW,
+    "LwF": OLIVE,
 }
-MARKERS = ("o", "s", "^", "D", "v")
 
 
 @styled
@@ -79,7 +79,7 @@ def plot_accuracy(
     for switch in range(1, last):
         ax.axvline(switch * run.config.iterations, color=INK, linewidth=1, linestyle=":")
     ax.set(xlabel="update", ylabel=f"accuracy on task {task}", ylim=(-0.02, 1.04))
-    ax.legend(fontsize=10, loc="lower left", frameon=True, framealpha=0.85, edgecolor="none")
+    ax.legend(fontsize=10, loc="lower left")
     return ax
 
 

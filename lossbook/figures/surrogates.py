@@ -4,7 +4,7 @@ from typing import Any
 
 from lossbook.catalog import find
 from lossbook.experiments.run import Run
-from lossbook.figures.style import DASHES, PALETTE, axes_of, styled
+from lossbook.figures.style import axes_of, look, styled
 
 
 @styled
@@ -22,11 +22,10 @@ def plot_surrogates(run: Run, ax: Any = None, *, gross_errors: float = 0.0) -> A
     ax = axes_of(ax)
     rows = run.history[run.history.gross_errors == gross_errors]
     for i, (name, part) in enumerate(rows.groupby("loss", sort=False)):
-        look = {"color": PALETTE[i], "linestyle": DASHES[i % len(DASHES)]}
         for _, seed in part.groupby("seed"):
-            ax.plot(seed.step, seed.test_accuracy, **look, linewidth=0.8, alpha=0.45)
+            ax.plot(seed.step, seed.test_accuracy, linewidth=0.8, alpha=0.45, **look(i))
         mean = part.groupby("step").test_accuracy.mean()
-        ax.plot(mean.index, mean, **look, linewidth=2.6, label=find(str(name)).title)
+        ax.plot(mean.index, mean, linewidth=2.6, label=find(str(name)).title, **look(i))
     ax.set(xlabel="gradient steps", ylabel="accuracy on clean held-out points", ylim=(0, 1.02))
     ax.set_title("clean training data" if not gross_errors else f"{gross_errors:.0%} gross errors")
     return ax

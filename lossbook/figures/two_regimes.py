@@ -8,11 +8,12 @@ from lossbook.experiments.two_regimes import samples_needed
 from lossbook.figures.style import BLUE, DASHES, ORANGE, axes_of, styled
 
 COLOURS = {"naive Bayes": BLUE, "logistic regression": ORANGE}
+SHAPES = {"naive Bayes": "o", "logistic regression": "s"}
 
 
 @styled
 def plot_samples_needed(run: Run, ax: Any = None) -> Any:
-    """Samples until the simulated error is near the best one, against the dimension: a dot per seed, a line of medians.
+    """Samples until the simulated error is near the best one, against the dimension: a mark a seed, a line of medians.
 
     How to read it: both axes are logarithmic. Logistic regression climbs with the dimension; naive Bayes stays flat.
 
@@ -27,8 +28,9 @@ def plot_samples_needed(run: Run, ax: Any = None) -> Any:
         dash = DASHES[sorted(found["classes"].unique()).index(classes)]
         middle = rows.groupby("dimension")["samples"].median()
         label = f"{method}, {classes} classes" if several else method
-        ax.plot(middle.index, middle, color=COLOURS[method], linestyle=dash, label=label)
-        ax.plot(rows["dimension"], rows["samples"], "o", color=COLOURS[method], markersize=6, alpha=0.5)
+        look = {"color": COLOURS[method], "marker": SHAPES[method]}
+        ax.plot(middle.index, middle, linestyle=dash, label=label, **look)
+        ax.plot(rows["dimension"], rows["samples"], linestyle="none", markersize=6, alpha=0.5, **look)
     ax.set(xscale="log", yscale="log", xlabel="dimension", ylabel="samples needed")
     ticks = sorted(found["dimension"].unique())
     ax.set_xticks(ticks, labels=[str(tick) for tick in ticks])
@@ -57,7 +59,8 @@ def plot_error(run: Run, ax: Any = None, *, features: str = "whitened 50") -> An
     rows = run.history[run.history["features"] == features]
     for (method, lines), dash in zip(rows.groupby("method", sort=False), DASHES, strict=False):
         by_count = lines.groupby("step")["error"]
-        ax.plot(by_count.mean(), color=COLOURS[method], linestyle=dash, marker="o", markersize=5, label=method)
+        look = {"color": COLOURS[method], "marker": SHAPES[method]}
+        ax.plot(by_count.mean(), linestyle=dash, markersize=5, label=method, **look)
         ax.fill_between(
             by_count.min().index, by_count.min(), by_count.max(), color=COLOURS[method], alpha=0.15, linewidth=0
         )

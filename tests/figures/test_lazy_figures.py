@@ -39,12 +39,14 @@ def test_any_number_can_be_followed(run, column):
         figures.plot_followed(run, column="speed")
 
 
-def test_delays_have_a_line_a_seed_and_put_what_was_not_over_on_the_upper_edge(run):
+def test_delays_have_a_line_a_seed_and_put_what_was_not_over_in_a_row_of_its_own(run):
     found = lazy_rich.first_steps(run, train=0.5, test=0.5)
     assert np.isinf(found.delay).any()
     assert np.isfinite(found.delay).any()
     ax = drawn(figures.plot_delays, found)
-    top = ax.get_ylim()[1]
+    assert ax.get_yticklabels()[-1].get_text() == "not over"
+    top = ax.get_yticks()[-1]
+    assert found.delay[np.isfinite(found.delay)].max() < top < ax.get_ylim()[1]
     at_top = [line for line in ax.get_lines() if len(line.get_ydata()) and set(line.get_ydata()) == {top}]
     assert sum(len(line.get_ydata()) for line in at_top) == np.isinf(found.delay).sum()
     for seed, rows in found.groupby("seed"):

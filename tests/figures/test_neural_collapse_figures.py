@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cases import drawn, labelled
+from legibility import lightness
 
 from lossbook.experiments import neural_collapse
 from lossbook.experiments.neural_collapse import summary
@@ -91,3 +92,13 @@ def test_the_table_of_cosines_has_one_scale_for_all():
     assert image.get_clim() == (-1, 1)
     assert [text.get_text() for text in ax.get_yticklabels()] == ["shirt", "coat", "bag"]
     ax.figure.canvas.draw()
+
+
+def test_a_dash_marks_each_cosine_below_0_and_shows_on_its_colour():
+    ax = figures.plot_cosines([[1.0, -0.2, 0.4], [-0.2, 1.0, -0.9], [0.4, -0.9, 1.0]], bar=False)
+    (dashes,) = ax.collections
+    assert dashes.get_offsets().tolist() == [[1, 0], [0, 1], [2, 1], [1, 2]]
+    shades = [lightness(colour) for colour in dashes.get_edgecolor()]
+    table = [lightness(ax.get_images()[0].cmap((value + 1) / 2)) for value in (-0.2, -0.2, -0.9, -0.9)]
+    assert min(abs(np.subtract(shades, table))) > 50  # of 100: ink on light cells, white on dark ones
+    assert len(ax.figure.axes) == 1  # no colour bar

@@ -1,4 +1,4 @@
-"""The exercises on pairs: a helpful no for the skeleton, for each usual slip the message meant for it, then a yes."""
+"""Answers to the exercises on pairs: the usual slips, words of what each is told, and a right one."""
 
 import math
 
@@ -25,10 +25,10 @@ def label_pull(scores, right, *, right_factor=1.0, wrong_factor=1.0, mean=True):
 
 
 def softmax_pull(scores, right):
+    """The gradient of the softmax over all labels."""
     return torch.softmax(scores, 0) - right / right.sum()
 
 
-# (check, attempt, words that the verdict must hold); right answers begin with "Right"
 ATTEMPTS = [
     (check_first_bias, lambda n: 0.0, "as likely right as wrong"),
     (check_first_bias, lambda n: math.log(n - 1), "turned round"),

@@ -1,4 +1,4 @@
-"""The exercises on remedies: a helpful no for the skeleton, for each usual slip its message, then a yes."""
+"""Answers to the exercises on remedies: the usual slips, words of what each is told, and a right one."""
 
 import torch
 from torch.nn.functional import normalize
@@ -7,15 +7,18 @@ from lossbook.exercises.chapter_72_mitigations import check_new_output, check_so
 
 
 def new_output(features, centre, *, sign=-1.0):
+    """Weights and bias of a new output, or a slip of it."""
     weight = normalize(features - centre, dim=1).mean(0)
     return torch.cat([weight, sign * (weight @ centre)[None]])
 
 
 def with_bias(weight, centre):
+    """Weights, and the bias that makes the output 0 at the centre."""
     return torch.cat([weight, -(weight @ centre)[None]])
 
 
 def soft_pull(logits, label, *, predicted=True, scaled=True, late=False):
+    """The pull of a soft target, or a slip of it."""
     p = torch.softmax(logits, 0)
     t = p.clone()
     places = [(p.argmax(), 1 / len(p))] if predicted else []
@@ -26,12 +29,12 @@ def soft_pull(logits, label, *, predicted=True, scaled=True, late=False):
 
 
 def hard_pull(logits, label):
+    """The pull of a hard target."""
     p = torch.softmax(logits, 0)
     p[label] -= 1
     return p
 
 
-# (check, attempt, words that the verdict must hold); right answers begin with "Right"
 ATTEMPTS = [
     (check_new_output, lambda features, centre: torch.zeros(4), "0 everywhere"),
     (check_new_output, lambda features, centre: features.mean(0), "4 numbers were asked for"),

@@ -1,4 +1,4 @@
-"""The exercises on measuring collapse: a helpful no for the skeleton and for each usual slip, then a yes."""
+"""Answers to the exercises on measuring collapse: the usual slips, words of what each is told, and a right one."""
 
 import torch
 
@@ -21,12 +21,12 @@ def sloppy(matrix):
 
 
 def traces(features, labels):
+    """One trace over the other."""
     means = torch.stack([features[labels == c].mean(0) for c in range(int(labels.max()) + 1)])
     centred = means - means.mean(0)
     return (features - means[labels]).square().sum() / len(labels) / centred.square().sum() * len(means)
 
 
-# (check, attempt, words that the verdict must hold); right answers begin with "Right"
 ATTEMPTS = [
     (check_nc1, lambda x, y: 0.0, "the mean of each class"),
     (check_nc1, lambda x, y: nc1(x, y, by_class=int(y.max()) + 1), "as the other convention"),

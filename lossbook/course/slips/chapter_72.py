@@ -1,4 +1,4 @@
-"""The exercises of chapter 72, first half: a helpful no for each usual slip, and a yes."""
+"""Answers to the exercises of chapter 72, first half: the usual slips, words of what each is told, and a right one."""
 
 import torch
 
@@ -20,7 +20,6 @@ def projected(gradient, reference, *, always=False, divisor=None, sign=1):
     return gradient - sign * product / (reference @ reference if divisor is None else divisor(reference)) * reference
 
 
-# (check, attempt, words that the verdict must hold); right answers begin with "Right"
 ATTEMPTS = [
     (check_windowed_forgetting, lambda curve, window: windowed(curve, window, sign=-1), "turned round"),
     (check_windowed_forgetting, lambda curve, window: windowed(curve, window, least=-9.0), "0 is the least"),

@@ -1,4 +1,4 @@
-"""The exercises on lazy and rich: a helpful no for each usual slip, then a yes."""
+"""Answers to the exercises on lazy and rich: the usual slips, words of what each is told, and a right one."""
 
 import torch
 
@@ -12,6 +12,7 @@ def kernel(weight, curvature, first, second, *, power=2, slope=1.0, inputs=True)
 
 
 def of_means(weight, curvature, first, second):
+    """The kernel of the mean unit."""
     mean = weight.mean(0)
     return (first @ second) * (1 + curvature * mean @ first) * (1 + curvature * mean @ second) / len(weight)
 
@@ -24,10 +25,10 @@ def error(linear, square, direction, *, trace=1.0, spread=1.0, straight=1.0):
 
 
 def over_variance(linear, square, direction):
+    """The error in units of the variance of the target."""
     return error(linear, square, direction) / ((direction @ direction / len(direction)) ** 2 / 2)
 
 
-# (check, attempt, words that the verdict must hold); right answers begin with "Right"
 ATTEMPTS = [
     (check_kernel, lambda *given: kernel(*given, power=1), "1/N is left over"),
     (check_kernel, lambda *given: kernel(*given, power=0), "K has it twice"),
@@ -46,6 +47,7 @@ ATTEMPTS = [
     (check_error, lambda *given: error(*given, spread=2), "the half is squared"),
     (check_error, lambda *given: error(*given, straight=0), "adds its own variance"),
     (check_error, lambda *given: error(*given, straight=3), "variance 1/D"),
+    (check_error, lambda v, q, b: v.square().sum() / len(v), "variance of v·x"),
     (check_error, lambda *given: error(*given) * 1.1, "mean squared"),
     (check_error, lambda v, q, b: q, "One number"),
     (check_error, error, "Right"),

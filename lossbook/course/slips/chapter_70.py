@@ -1,4 +1,4 @@
-"""The exercises on collapse: a helpful no for the skeleton, for each usual slip its own message, then a yes."""
+"""Answers to the exercises on collapse: the usual slips, words of what each is told, and a right one."""
 
 import torch
 
@@ -11,10 +11,12 @@ from lossbook.exercises.chapter_70 import (
 
 
 def longer(z, right):
+    """How fast a row's cross-entropy falls as its logits grow."""
     return z[right] - (z.softmax(0) * z).sum()
 
 
 def has_collapsed(z, dtype, *, shift=True, cast=True):
+    """1 for each row that has collapsed in a format, or a slip of it."""
     z = z.to(dtype) if cast else z
     return ((z - z.amax(-1, keepdim=True) if shift else z).exp().sum(-1) == 1).double()
 
@@ -33,29 +35,33 @@ def unshifted(z, dtype):
 
 
 def across(g, w, *, stretch=True):
+    """The gradient of perpGrad, or a slip of it."""
     left = g - (g * w).sum() / w.square().sum() * w
     return left * g.norm() / left.norm() if stretch else left
 
 
 def across_rows(g, w):
+    """The same for each row by itself."""
     left = g - (g * w).sum(-1, keepdim=True) / w.square().sum(-1, keepdim=True) * w
     return left * g.norm() / left.norm()
 
 
 def shares(z):
+    """StableMax's shares."""
     s = torch.where(z >= 0, z + 1, 1 / (1 - z))
     return s / s.sum()
 
 
 def target(z, right):
+    """The one-hot target."""
     return torch.nn.functional.one_hot(torch.tensor(right), len(z)).double()
 
 
 def stable_pull(z, right):
+    """The gradient of StableMax's cross-entropy."""
     return (shares(z) - target(z, right)) / (1 + z.abs())
 
 
-# (check, attempt, words that the verdict must hold); right answers begin with "Right"
 ATTEMPTS = [
     (check_scaling_descent, lambda z, y: 0.0, "turn the sign round"),
     (check_scaling_descent, lambda z, y: -longer(z, y), "how fast the loss falls"),

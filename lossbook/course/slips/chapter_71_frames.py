@@ -1,4 +1,4 @@
-"""The exercises on frames: a helpful no for the skeleton, for each usual slip the message meant for it, then a yes."""
+"""Answers to the exercises on frames: the usual slips, words of what each is told, and a right one."""
 
 import math
 
@@ -8,6 +8,7 @@ from lossbook.exercises.chapter_71_frames import check_logit_scale, check_simple
 
 
 def simplex(classes):
+    """The identity less its mean, rows scaled to length 1."""
     rows = torch.eye(classes, dtype=torch.float64) - 1 / classes
     return rows / rows.norm(dim=1, keepdim=True)
 
@@ -38,10 +39,10 @@ def price(layers, local=False):
 
 
 def vanishing(n, total, feature, layers, *, local=False, factor=1.0):
+    """The weight decay that erases a class, or a slip of it."""
     return factor * n * price(layers, local) / (layers * total * (total * feature) ** (1 / layers))
 
 
-# (check, attempt, words that the verdict must hold); right answers begin with "Right"
 ATTEMPTS = [
     (check_simplex, lambda k: torch.eye(k), "orthogonal"),
     (check_simplex, lambda k: torch.eye(k) - 1 / k, "the lengths are not"),
