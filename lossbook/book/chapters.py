@@ -17,6 +17,7 @@ ANCHOR = re.compile(r'^<a id="([\w-]+)"></a>\s*$', re.MULTILINE)
 LINK = re.compile(r"\]\((?:\.\./)?(?:(\d\d_\w+)\.ipynb)?#([^)\s]+)\)")
 HREF = re.compile(r'href="(\d\d_\w+)\.ipynb')
 PICTURE = re.compile(r'<img src="data:image/png;base64,([^"]+)"([^>]*)>')
+TARGET = "at-"  # so that no anchor has the name of a function or a module
 TOLD = "*Solution.*"
 FOLD = '<details class="lossbook-solution"><summary>Solution</summary>\n\n'
 COLAB = "https://colab.research.google.com/github/{repository}/blob/{site_branch}/notebooks/{stem}.ipynb"
@@ -75,7 +76,7 @@ def with_links(text: str, stem: str, anchors: Mapping[str, set[str]]) -> str:
     def rewritten(link: re.Match[str]) -> str:
         goal, name = link[1] or stem, link[2]
         if name in anchors.get(goal, ()):
-            return f"](#{name})"
+            return f"](#{TARGET}{name})"
         return f"]({goal}.ipynb#{name})"
 
     return LINK.sub(rewritten, text)
@@ -83,7 +84,7 @@ def with_links(text: str, stem: str, anchors: Mapping[str, set[str]]) -> str:
 
 def with_targets(text: str) -> str:
     """Each anchor also as a MyST target, so that Sphinx knows it."""
-    return ANCHOR.sub(r'<a id="\1"></a>\n\n(\1)=', text)
+    return ANCHOR.sub(rf'<a id="\1"></a>\n\n({TARGET}\1)=', text)
 
 
 def slug(heading: str) -> str:

@@ -17,7 +17,6 @@ SETTINGS: dict[str, Any] = {
     "extensions": [
         "myst_nb",
         "sphinx.ext.autodoc",
-        "sphinx.ext.napoleon",
         "sphinx.ext.viewcode",
         "lossbook.book.docstrings",
     ],
@@ -37,7 +36,9 @@ SETTINGS: dict[str, Any] = {
     # The look.
     "html_theme": "pydata_sphinx_theme",
     "html_static_path": ["_static"],
-    "html_css_files": ["book.css"],
+    "html_css_files": ["book.css", "equations.css"],
+    "html_js_files": ["equations.js", "search.js"],
+    "html_favicon": "_static/favicon.svg",  # without one each browser asks for one that is not there
     "html_copy_source": False,
     "html_show_sourcelink": False,
     "html_last_updated_fmt": None,

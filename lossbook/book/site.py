@@ -169,21 +169,32 @@ def _contents(chapters: Sequence[Chapter], files: Mapping[str, str | bytes]) -> 
 
 
 def _sphinx(source: Path, site: Path, out: Path) -> None:
-    """Run Sphinx with warnings as errors."""
+    """Run Sphinx with warnings as errors.
+
+    It remembers what it has read, so what it has warned of once it would not warn of again; and it does not see that
+    what reads the pages for it has changed. In both cases it begins anew.
+    """
+    import sphinx
     from sphinx.application import Sphinx
     from sphinx.util.console import nocolor
 
     from lossbook.book.configuration import SETTINGS
 
     nocolor()
-    log = out / "warnings.txt"
+    log, stamp, doctrees = out / "warnings.txt", out / "reader", out / "doctrees"
+    room = {path.name: path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))}
+    reader = _digest(room | {"sphinx": sphinx.__version__})
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != reader:
+        shutil.rmtree(doctrees, ignore_errors=True)
+    stamp.unlink(missing_ok=True)
     how: dict[str, Any] = {"confoverrides": SETTINGS, "status": None, "parallel": 2}
     with log.open("w", encoding="utf-8") as warnings:
-        app = Sphinx(source, None, site, out / "doctrees", "html", warning=warnings, **how)
+        app = Sphinx(source, None, site, doctrees, "html", warning=warnings, **how)
         app.build()
     said = log.read_text(encoding="utf-8").strip()
     if said or app.statuscode:
         raise BuildError(f"{said[-4000:]}\nSphinx warned; the whole is in {log}")
+    stamp.write_text(reader, encoding="utf-8")
 
 
 def _downloads(chapters: Sequence[Chapter], root: Path, live: Live) -> dict[str, str]:

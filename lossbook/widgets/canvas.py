@@ -27,9 +27,18 @@ class Canvas:
         self._canvas = FigureCanvasAgg(figure)
         self._background: Any = None
 
-    @styled
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures, in pixels."""
+        return self._canvas.get_width_height()
+
     def png(self) -> bytes:
         """The figure as it is now."""
+        return encode(self.pixels())
+
+    @styled
+    def pixels(self) -> np.ndarray:
+        """The same as (height, width, 4) bytes, until the next picture."""
         figure = self._canvas.figure
         if self._background is None or figure.stale:
             self._canvas.draw()
@@ -42,7 +51,7 @@ class Canvas:
         ]  # looked up every time, for a panel may have made new ones
         for axes, artist in sorted(moving, key=lambda pair: pair[1].get_zorder()):
             axes.draw_artist(artist)
-        return encode(np.asarray(self._canvas.buffer_rgba()))
+        return np.asarray(self._canvas.buffer_rgba())
 
 
 def encode(pixels: np.ndarray) -> bytes:

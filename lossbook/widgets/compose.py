@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lossbook import row_statistics
 from lossbook.figures.html import in_words
-from lossbook.figures.style import BLUE, GREEN, GREY, INK, ORANGE, new_figure, styled
+from lossbook.figures.style import BLUE, GREY, INK, ORANGE, new_figure, styled
 from lossbook.kernels import gram
 from lossbook.logits import Statistics
 from lossbook.metrics import linear_cost
@@ -87,10 +87,10 @@ PRESETS = {
 class ComposeExplorer(Explorer):
     """A loss as a sum of terms, each a function of row statistics: formula, gradient on one row, cost by engine.
 
-    How to read it: left, the gradient by the scores of eight classes, which stand above in green. Blue is what the
-    statistics do to every class, orange what is added at the right class alone, the black tick their sum. Right, memory
-    beyond inputs and gradients, and multiplications in matrix products, for N rows and V classes whose scores are
-    products of D features.
+    How to read it: left, the gradient by the scores of eight classes, which stand above as numbers. Plain bars are
+    what the statistics do to every class, the striped one what is added at the right class alone, the tick their sum.
+    Right, memory beyond inputs and gradients, and multiplications in matrix products, for N rows and V classes whose
+    scores are products of D features.
 
     Args:
         presets: name -> `Preset`; None takes the built-in ones.
@@ -100,6 +100,8 @@ class ComposeExplorer(Explorer):
         >>> "ℓ = −log p_y = 0.744" in explorer.alt
         True
     """
+
+    at_presets = ("spread", "right", "rows")
 
     def __init__(self, *, presets: Mapping[str, Preset] | None = None):
         self._build()
@@ -130,15 +132,15 @@ class ComposeExplorer(Explorer):
         (self._total,) = left.plot(places, 0 * places, marker="_", markersize=24, animated=True, **tick)
         left.plot([], [], marker="_", markersize=16, label="gradient, their sum", **tick)
         left.set(
-            title="Gradient on a row of scores (green)",
+            title="Gradient on a row of scores (numbers)",
             xticks=places,
             xlabel="class",
             ylabel="gradient by the score",
             ylim=(-1.6, 2.3),
         )
-        left.legend(loc="lower right", frameon=True, framealpha=0.85, edgecolor="none", fontsize=9)
+        left.legend(loc="lower right", fontsize=10)
         self._formula = left.text(0.01, 0.985, "", transform=left.transAxes, va="top", animated=True)
-        words: dict[str, Any] = {"ha": "center", "fontsize": 10, "color": GREEN, "animated": True}
+        words: dict[str, Any] = {"ha": "center", "fontsize": 10, "animated": True}
         self._scores = [left.text(k, 1.45, "", **words) for k in places]
         self._bars, self._labels = [], []
         limits = (("Memory", "MiB", (1e-1, 1e10)), ("Work", "10⁹ multiplications", (1e-3, 1e10)))

@@ -21,6 +21,7 @@ class Control:
 
     `holder` is the widget whose `value` counts, `box` is what is shown. `check(name, value)` refuses what the control
     cannot take, `words(value)` says one. `tour(count)` lists values worth visiting: of a slider, about `count`.
+    `meaning` says what it does.
     """
 
     label: str
@@ -30,6 +31,7 @@ class Control:
     tour: Callable[[int], list[Any]]
     words: Callable[[Any], str] = str
     is_slider: bool = False
+    meaning: str = ""
 
     @property
     def visible(self) -> bool:
@@ -57,7 +59,7 @@ def slider(label: str, value: float, low: float, high: float, step: float, meani
     def check(name: str, wanted: Any) -> float:
         return check_number(name, wanted, at_least=low, at_most=high)
 
-    return Control(label, field, _row(field, handle, meaning), check, tour, in_words, is_slider=True)
+    return Control(label, field, _row(field, handle, meaning), check, tour, in_words, is_slider=True, meaning=meaning)
 
 
 def stops(label: str, options: Sequence[Any], value: Any) -> Control:
@@ -106,7 +108,7 @@ def several(label: str, options: Sequence[tuple[str, str]], value: Sequence[str]
         return tuple(one for one in values if one in wanted)
 
     def words(chosen: Any) -> str:
-        return ", ".join(map(_says(options), chosen))
+        return f"all {len(values)}" if len(chosen) == len(values) else ", ".join(map(_says(options), chosen))
 
     return Control(label, field, field, check, lambda count: [tuple(values), (values[0],), (values[-1],)], words)
 

@@ -1,33 +1,38 @@
 """What every explorer is: controls, one persistent picture that they change, and words that say what it shows."""
 
-import itertools
-import math
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from lossbook.checks import bad_type, bad_value, check_choice
+from lossbook.checks import bad_type, check_choice, check_count
 from lossbook.figures.html import figure_html, smaller
 from lossbook.widgets.canvas import Canvas
 from lossbook.widgets.controls import Control
-from lossbook.widgets.frozen import Frame, frozen_html, page_html
+from lossbook.widgets.frames import Palette
+from lossbook.widgets.frozen import Base, Drawn, Folder, Frame, frozen_html, page_html
+from lossbook.widgets.plan import every_combination, planned
 
 CSS_PIXELS_PER_INCH = 99  # a figure of 10 inches is as wide as a notebook
-MOST_FRAMES = 200
+ADDRESS = "_static/frames/"  # of the pictures of a frozen explorer, in the book
 NO_PRESET = "choose …"
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A setting worth looking at: what to look for, and values of controls; the others go back to where they began."""
+    """A setting worth looking at: what to look for, and values of controls; the others go back to where they began.
+
+    `then` lists values of controls to which its words send the reader next, so that `freeze` draws them.
+    """
 
     look: str
     values: Mapping[str, Any] = field(default_factory=dict)
+    then: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 class Explorer(widgets.VBox):
@@ -37,11 +42,18 @@ class Explorer(widgets.VBox):
     moves the artists and returns the alt text and the caption for these values. It may be asked for values at which the
     controls do not stand. Artists that move are made with `animated=True`.
 
+    What `freeze` draws beforehand: at most `most_pictures`; `together` names groups of controls that the reader will
+    move together, and `at_presets` those that may be moved from a preset (None: all).
+
     Args:
         figure: from `new_figure`.
         controls: name -> control, in the order in which they are shown.
         presets: name -> preset.
     """
+
+    most_pictures: ClassVar[int] = 150
+    together: ClassVar[Sequence[Sequence[str]]] = ()
+    at_presets: ClassVar[Sequence[str] | None] = None
 
     def __init__(self, figure: Figure, controls: Mapping[str, Control], presets: Mapping[str, Preset]):
         self._canvas = Canvas(figure)
@@ -53,8 +65,12 @@ class Explorer(widgets.VBox):
             if not isinstance(preset, Preset):
                 raise bad_type(f"presets[{name!r}]", preset, "a Preset")
             self._checked(preset.values)
+            for other, values in preset.then.items():
+                for value in values:
+                    self._checked({other: value})
         self._look = ""
         self._held = 0
+        self._visible: dict[tuple[Any, ...], tuple[str, ...]] = {}
         self._picture = widgets.HTML(layout=widgets.Layout(width="100%"))
         self._menu = widgets.Dropdown(
             options=[NO_PRESET, *self._presets],
@@ -166,50 +182,68 @@ class Explorer(widgets.VBox):
         self.set(**start)
         return seen
 
-    def freeze(self, *names: str, path: str | Path | None = None, steps: int = 21) -> str:
-        """The explorer without a kernel: HTML with a picture for every value of a few controls, for keyboard and mouse.
+    def freeze(
+        self,
+        *names: str,
+        path: str | Path | None = None,
+        folder: str | Path | None = None,
+        address: str = "",
+        steps: int = 21,
+        most: int | None = None,
+    ) -> str:
+        """The explorer without a kernel: HTML with pictures drawn beforehand, for keyboard and mouse.
 
         Args:
-            names: controls to keep, by default the first slider; the others stay where they are.
+            names: freeze a few controls, in every combination, without presets; the others stay where they are. By
+                default all controls and presets are there, but not every combination: where one was not drawn, the
+                other controls go to the nearest that was, and a line says so.
             path: also write a whole page there.
-            steps: pictures for each slider, evenly spaced, beside the present one; other controls get one an option.
+            folder: keep the pictures there as files, named by what they hold; None puts them into the HTML.
+            address: what stands before the name of such a file in the page.
+            steps: with names, pictures for each slider, evenly spaced, beside the present one.
+            most: pictures; by default what the class says.
 
         Returns:
-            A `<div>` that holds all it needs: pictures, words and a small script. It loads nothing.
+            A `<div>` with all words, pictures or their addresses, and a small script. It loads nothing else.
 
         Raises:
-            ValueError: no such control, or more than 200 pictures.
+            ValueError: no such control, or more than `most` pictures.
         """
-        names = names or tuple([name for name, control in self._controls.items() if control.is_slider][:1])
         for name in names:
             check_choice("names", name, self._controls)
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
-            raise bad_value("steps", steps, "a whole number of at least 2")
-        here = self.values
-        axes = {name: _tour(self._controls[name], steps, here[name]) for name in names}
-        count = math.prod(len(tour) for tour in axes.values())
-        if count > MOST_FRAMES:
-            each = " × ".join(f"{len(tour)} of {name}" for name, tour in axes.items())
-            raise ValueError(
-                f"steps: got {count} pictures ({each}), expected at most {MOST_FRAMES}: freeze fewer controls or steps"
+        check_count("steps", steps, least=2)
+        most = self.most_pictures if most is None else most
+        check_count("most", most)
+        controls = {name: self._controls[name] for name in names} or self._controls
+        bases = [Base(NO_PRESET, self._look, self.values)] + ([] if names else self._bases())
+        width, height = self._canvas.size
+        try:
+            settings = every_combination(self.values, controls, steps, most) if names else self._plan(most)
+            html = frozen_html(
+                self._drawn(settings),
+                controls,
+                bases,
+                size=(self._width, round(self._width * height / width)),
+                chosen=0 if names else self._menu.index,
+                folder=None if folder is None else Folder(Path(folder), address),
             )
-        frames = [
-            self._frame_at(here | dict(zip(names, combination, strict=True)))
-            for combination in itertools.product(*axes.values())
-        ]
-        self._frame_at(here)  # the artists go back to where the controls are
-        words = {self._controls[name].label: list(map(self._controls[name].words, tour)) for name, tour in axes.items()}
-        start = [tour.index(here[name]) for name, tour in axes.items()]
-        html = frozen_html(frames, words, start, self._width)
+        finally:
+            self._frame_at(self.values)  # the artists go back to where the controls are
         if path is not None:
             Path(path).write_text(page_html(type(self).__name__, html), encoding="utf-8")
         return html
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The widget, and beside it the picture with its words for a reader without a kernel."""
+        """The widget, and beside it the picture with its words for a reader without a kernel.
+
+        Where `LOSSBOOK_FREEZE` names a folder, the frozen explorer alone, with its pictures there.
+        """
+        text = {"text/plain": f"{type(self).__name__}: {self.alt}"}
+        if folder := os.environ.get("LOSSBOOK_FREEZE"):
+            return text | {"text/html": self.freeze(folder=folder, address=ADDRESS)}
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         still = figure_html(smaller(self._frame.picture), self._frame.alt, self._frame.caption, self._width)
-        return bundle | {"text/plain": f"{type(self).__name__}: {self.alt}", "text/html": still}
+        return bundle | text | {"text/html": still}
 
     def _checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
         for name in values:
@@ -230,6 +264,36 @@ class Explorer(widgets.VBox):
             self._menu.value = NO_PRESET  # the reader has left the preset; what it said to look for stays
             self._publish()
 
+    def _bases(self) -> list[Base]:
+        """Every preset with the values of all controls."""
+        return [
+            Base(name, preset.look, self._beginning | self._checked(preset.values))
+            for name, preset in self._presets.items()
+        ]
+
+    def _plan(self, most: int) -> list[dict[str, Any]]:
+        """The settings that a frozen explorer holds; of each, the controls that can be seen."""
+        bases = [self.values, *(dict(base.values) for base in self._bases())]
+        then = [{}, *(preset.then for preset in self._presets.values())]
+        return planned(bases, then, self._controls, self._visible_at, self.together, self.at_presets, most)
+
+    def _visible_at(self, values: dict[str, Any]) -> tuple[str, ...]:
+        """The controls that can be seen there: lists decide, sliders do not."""
+        key = tuple(values[name] for name, control in self._controls.items() if not control.is_slider)
+        if key not in self._visible:
+            self._show(values)
+            self._visible[key] = tuple(name for name, control in self._controls.items() if control.visible)
+        return self._visible[key]
+
+    def _drawn(self, settings: Sequence[dict[str, Any]]) -> list[Drawn]:
+        """Pictures and words of settings; those alike in what lists say are drawn one after the other."""
+        lists = [name for name, control in self._controls.items() if not control.is_slider]
+        palette, here, drawn = Palette(), self.values, []
+        for setting in sorted(settings, key=lambda setting: [repr(setting.get(name)) for name in lists]):
+            alt, caption = self._show(here | setting)
+            drawn.append(Drawn(setting, Frame(palette.small(self._canvas.pixels()), alt, caption)))
+        return drawn
+
     def _frame_at(self, values: dict[str, Any]) -> Frame:
         alt, caption = self._show(values)
         return Frame(self._canvas.png(), alt, "\n".join(filter(None, (self._look, caption))))
@@ -237,11 +301,3 @@ class Explorer(widgets.VBox):
     def _publish(self) -> None:
         self._frame = self._frame_at(self.values)
         self._picture.value = figure_html(self._frame.picture, self._frame.alt, self._frame.caption, self._width)
-
-
-def _tour(control: Control, steps: int, here: Any) -> list[Any]:
-    """Values for frozen pictures, with the present one among them."""
-    tour = control.tour(steps)
-    if here in tour:
-        return tour
-    return sorted([*tour, here]) if control.is_slider else [here, *tour]

@@ -10,14 +10,12 @@ from lossbook.checks import bad_type, bad_value
 from lossbook.experiments.run import Run, Snapshot
 from lossbook.figures.html import in_words
 from lossbook.figures.neural_collapse import COLOURS
-from lossbook.figures.style import BLUE, DASHES, GREEN, INK, ORANGE, PALETTE, new_figure, styled
+from lossbook.figures.style import DASHES, INK, MARKERS, PALETTE, new_figure, styled
 from lossbook.metrics import simplex_corners
 from lossbook.widgets.canvas import legend_above
 from lossbook.widgets.controls import choice, slider, stops
 from lossbook.widgets.explorer import Explorer, Preset
 
-CLASS_COLOURS = (BLUE, ORANGE, GREEN, *PALETTE[3:])
-MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
 REACH = 1.8  # mean lengths of a class mean that the axes show; what lies beyond is drawn on their edge
 HEIGHT, SIDE = 25.0, -60.0  # of the camera, in degrees
 
@@ -37,6 +35,8 @@ class FeaturesExplorer(Explorer):
         TypeError: `run` is no Run.
         ValueError: its snapshots hold no points, or there is not a name for each class.
     """
+
+    together = (("loss", "step"), ("step", "turn"))
 
     def __init__(self, run: Run, names: tuple[str, ...] = ()):
         self._kept = _kept(run)
@@ -84,7 +84,7 @@ class FeaturesExplorer(Explorer):
         moving: dict[str, Any] = {"animated": True, "linestyle": "none"}
         self._clouds, self._means = [], []
         for c in range(classes):
-            look: dict[str, Any] = {"color": CLASS_COLOURS[c], "marker": MARKERS[c]}
+            look: dict[str, Any] = {"color": PALETTE[c], "marker": MARKERS[c]}
             self._clouds += self._space.plot(
                 [], [], [], markersize=4, alpha=0.5, label=self._names[c], **look, **moving
             )

@@ -65,6 +65,9 @@ class FloatLineExplorer(Explorer):
         True
     """
 
+    together = (("format", "gap"), ("format", "power"))
+    at_presets = ("format", "gap")
+
     @styled
     def __init__(self) -> None:
         figure, (self._line, self._curves) = new_figure(2, height=3.8)
@@ -90,7 +93,7 @@ class FloatLineExplorer(Explorer):
             self._curves.plot(to, height, color=FORMAT_COLOURS[name], linestyle=DASHES[i], label=name)
         self._curves.set(yscale="log", xlim=(0, LARGEST_GAP), ylim=(1e-18, 2), title="1 − p, the pull that is left")
         self._curves.set(xlabel="gap of the two logits (nats)", ylabel="|gradient on the right class|")
-        self._curves.legend(fontsize=10, frameon=True, framealpha=0.85, edgecolor="none")
+        self._curves.legend(fontsize=10)
         (self._here,) = self._curves.plot([], [], "o", color=INK, markersize=9, animated=True)
         controls = {
             "format": choice("format", list(FORMATS), "float32"),

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.colors import LinearSegmentedColormap
 from torch import Tensor, nn
 
 from lossbook.experiments.run import stream
 from lossbook.figures.html import in_words
-from lossbook.figures.style import BLUE, INK, ORANGE, PALETTE, new_figure, styled
+from lossbook.figures.style import INK, MARKERS, PALETTE, SIGNED, new_figure, styled
 from lossbook.losses import cross_entropy, one_hot_squared_error_loss
 from lossbook.metrics import coherence, cosines, gram
 from lossbook.models import linear
@@ -28,8 +27,6 @@ NEAR = 0.08  # of the circle's radius
 GONE = 0.02  # what is shorter has no direction to speak of
 ELEVATION = math.radians(20)
 ANGLES = np.linspace(0, 2 * math.pi, 121)
-MARKERS = ("o", "s", "^", "D", "v", "P")
-BLUE_TO_ORANGE = LinearSegmentedColormap.from_list("cosines", [BLUE, "white", ORANGE])
 LOSSES = ("cross-entropy", "squared error", "squared error, with a bias")
 SPACES = (("a plane", 2), ("three dimensions", 3))
 
@@ -56,6 +53,7 @@ PRESETS = {
     "two small classes, gone": Preset(
         "A class vanishes where n ≤ N² λ_W λ_H. Raise their size to 4.",
         {"loss": "squared error", "classes": 3.0, "small": 2.0, "decay": 0.9} | END,
+        then={"small": (3.0, 4.0)},
     ),
     "two small classes, merged": Preset(
         "The same limit under cross-entropy: the two weights are one. It knows a small class from a large one, and not "
@@ -135,8 +133,8 @@ class FrameBuilderExplorer(Explorer):
 
     How to read it: a line from the middle is a class weight, a hollow mark the mean feature of its class; each kind is
     drawn to its own scale, so that the longest at the last step reaches the circle. In three dimensions the circle is a
-    sphere and the ellipse its equator. Right, blue is more than a right angle apart, orange less; a class whose weight
-    has vanished has no angles.
+    sphere and the ellipse its equator. Right, below 0 (blue) is more than a right angle apart, above (orange)
+    less; a class whose weight has vanished has no angles.
 
     Args:
         presets: name -> `Preset`; None takes the built-in ones.
@@ -147,6 +145,9 @@ class FrameBuilderExplorer(Explorer):
         >>> "vanished: 2 and 3" in explorer.alt
         True
     """
+
+    together = (("loss", "step"),)
+    at_presets = ("loss", "step", "units", "turn")  # the others train anew
 
     def __init__(self, *, presets: Mapping[str, Preset] | None = None):
         self._build()
@@ -181,9 +182,7 @@ class FrameBuilderExplorer(Explorer):
             self._names.append(ax.text(0, 0, "", ha="center", va="center", fontsize=11, animated=True))
         edges = np.arange(MOST_CLASSES + 1) - 0.5
         blank = np.ma.masked_all((MOST_CLASSES, MOST_CLASSES))
-        self._cells = self._table.pcolormesh(
-            edges, edges, blank, cmap=BLUE_TO_ORANGE, vmin=-1, vmax=1, alpha=0.75, animated=True
-        )
+        self._cells = self._table.pcolormesh(edges, edges, blank, cmap=SIGNED, vmin=-1, vmax=1, animated=True)
         middle: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 11, "animated": True, "zorder": 4}
         self._numbers = [
             [self._table.text(j, i, "", **middle) for j in range(MOST_CLASSES)] for i in range(MOST_CLASSES)

@@ -1,5 +1,6 @@
 """The laziness explorer: a finished run, an α to choose, a step to walk to."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from lossbook.checks import bad_type, bad_value
 from lossbook.experiments.run import Run, Snapshot
 from lossbook.figures.html import in_words
 from lossbook.figures.lazy_rich import FOLLOWED, hues
-from lossbook.figures.style import BLUE, GREY, INK, ORANGE, new_figure, styled
+from lossbook.figures.style import BLUE, DASHES, GREY, INK, ORANGE, new_figure, styled
 from lossbook.widgets.controls import choice, stops
 from lossbook.widgets.explorer import Explorer, Preset
 
@@ -31,6 +32,8 @@ class LazyExplorer(Explorer):
         TypeError: `run` is no Run.
         ValueError: a run of another experiment, or of several numbers of points or alignments.
     """
+
+    together = (("alpha", "step"), ("number", "step"), ("alpha", "number"))
 
     def __init__(self, run: Run, *, presets: Mapping[str, Preset] | None = None):
         if not isinstance(run, Run):
@@ -55,7 +58,7 @@ class LazyExplorer(Explorer):
 
     @styled
     def _build(self, run: Run, alphas: list[float]) -> None:
-        self._figure, (left, self._middle, right) = new_figure(3, width=10.0, height=3.6)
+        self._figure, (left, self._middle, right) = new_figure(3, width=10.0, height=3.9)
         self._colours = hues(alphas)
         moving: dict[str, Any] = {"animated": True}
         (self._test,) = left.plot([], [], color=ORANGE, label="test", **moving)
@@ -66,8 +69,10 @@ class LazyExplorer(Explorer):
         left.legend(loc="lower left", fontsize=10)
         self._middle.set(xscale="symlog", xlim=(0, last), xlabel="step")
         self._lines = {
-            alpha: self._middle.plot([], [], color=colour, **moving)[0] for alpha, colour in self._colours.items()
+            alpha: self._middle.plot([], [], color=colour, linestyle=dash, label=f"α = {alpha:g}", **moving)[0]
+            for (alpha, colour), dash in zip(self._colours.items(), itertools.cycle(DASHES), strict=False)
         }
+        self._figure.legend(handles=list(self._lines.values()), loc="outside upper center", ncols=len(alphas))
         self._cursors = [ax.axvline(0, color=INK, linewidth=1.2, **moving) for ax in (left, self._middle)]
         shots = [shot.arrays for kept in self._kept.values() for shot in kept.values()]
         high = 1.05 * max(shot["target"].max() for shot in shots)

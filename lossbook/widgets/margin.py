@@ -9,7 +9,7 @@ from lossbook.catalog import RECORDS, Record
 from lossbook.checks import bad_value, check_choice, check_number
 from lossbook.figures.html import in_words
 from lossbook.figures.records import ARGUMENTS, POINTS, WIDEST, Curves, curves, dress, overlaid, window
-from lossbook.figures.style import DASHES, INK, PALETTE, new_figure, styled
+from lossbook.figures.style import INK, look, new_figure, styled
 from lossbook.widgets.canvas import legend_above
 from lossbook.widgets.controls import Control, several, slider
 from lossbook.widgets.explorer import Explorer, Preset
@@ -80,6 +80,8 @@ class MarginExplorer(Explorer):
         'Squared error: value 9, slope 6, curvature 2; Absolute error: value 3, slope 1, curvature 0.'
     """
 
+    together = (("losses", "x"),)
+
     def __init__(
         self,
         losses: Sequence[str | Record] = ("logistic_loss", "hinge_loss", "zero_one_loss"),
@@ -128,12 +130,9 @@ class MarginExplorer(Explorer):
         self._lines: dict[str, list[Any]] = {}
         self._marks: dict[str, list[Any]] = {}
         for i, key in enumerate(self._offered):
-            look: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], "linestyle": DASHES[i % len(DASHES)]}
-            self._lines[key] = [ax.plot([], [], animated=True, **look)[0] for ax in self._axes]
-            self._marks[key] = [
-                ax.plot([], [], "o", color=look["color"], markeredgecolor="white", markersize=9, animated=True)[0]
-                for ax in self._axes
-            ]
+            self._lines[key] = [ax.plot([], [], animated=True, **look(i))[0] for ax in self._axes]
+            dot = look(i, marker=True) | {"linestyle": "none", "markeredgecolor": "white", "markersize": 9}
+            self._marks[key] = [ax.plot([], [], animated=True, **dot)[0] for ax in self._axes]
         self._cursors = [ax.axvline(0, color=INK, linewidth=1.2, animated=True) for ax in self._axes]
         for ax, kind in zip(self._axes, KINDS, strict=True):
             dress(ax, kind, self._inputs)

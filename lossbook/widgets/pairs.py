@@ -5,18 +5,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from lossbook.figures.html import in_words
-from lossbook.figures.style import BLUE, INK, ORANGE, new_figure, styled
+from lossbook.figures.style import INK, SIGNED, new_figure, styled
 from lossbook.losses import cross_entropy, decoupled_softmax_loss, info_nce_loss, mann_whitney_loss, siglip_loss
 from lossbook.widgets.controls import Control, choice, slider
 from lossbook.widgets.explorer import Explorer, Preset
 
 PAIRS = 4
-PULLS = LinearSegmentedColormap.from_list("pulls", [BLUE, "white", ORANGE])
 # Similarities of wrong pairs: unequal, so that one can see which push follows them. Images down, texts across.
 WRONG = torch.tensor(
     [[0.0, 0.1, -0.1, 0.2], [0.15, 0.0, 0.05, -0.2], [0.1, -0.15, 0.0, 0.3], [-0.05, 0.2, 0.1, 0.0]],
@@ -125,7 +123,7 @@ class PairsExplorer(Explorer):
     """Four images and four texts: their similarities, and the pull of a loss on each pair.
 
     How to read it: a row is an image, a column a text, framed where they belong together. Left, how similar they are.
-    Right, what a step down the gradient does to the pair: orange numbers above 0 draw it together, blue ones below 0
+    Right, what a step down the gradient does to the pair: numbers above 0 (orange) draw it together, those below (blue)
     push it apart. Colours are stretched to the strongest pull or push.
 
     Args:
@@ -137,6 +135,9 @@ class PairsExplorer(Explorer):
         >>> "which add up to 0." in explorer.alt           # whatever the offset: InfoNCE does not move a row as a whole
         True
     """
+
+    together = (("loss", "offset"), ("loss", "scale"))
+    at_presets = ("loss", "twin", "offset")
 
     def __init__(self, *, presets: Mapping[str, Preset] | None = None):
         self._build()
@@ -155,7 +156,7 @@ class PairsExplorer(Explorer):
         self._figure, axes = new_figure(2, width=10.0, height=3.9)
         self._images, self._numbers = [], []
         for ax, title in zip(axes, ("Similarity", "Pull (+) and push (−) on each pair"), strict=True):
-            look: dict[str, Any] = {"cmap": PULLS, "vmin": -1, "vmax": 1, "alpha": 0.75, "animated": True}
+            look: dict[str, Any] = {"cmap": SIGNED, "vmin": -1, "vmax": 1, "animated": True}
             edges = np.arange(PAIRS + 1) - 0.5
             self._images.append(ax.pcolormesh(edges, edges, np.zeros((PAIRS, PAIRS)), **look))  # imshow takes longer
             ax.invert_yaxis()

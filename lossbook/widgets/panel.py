@@ -6,7 +6,7 @@ import numpy as np
 
 from lossbook.experiments.run import Run, Snapshot
 from lossbook.figures.html import in_words
-from lossbook.figures.style import DASHES, PALETTE
+from lossbook.figures.style import look
 
 FEW = 24  # numbers of an array up to which each is drawn
 BINS = 40
@@ -29,9 +29,8 @@ def start_arrays(ax: Any, run: Run) -> dict[str, Outline]:
     few = all(array.size <= FEW for kept in arrays.values() for array in kept)
     outlines, reach = {}, [0.0]
     for i, (name, kept) in enumerate(arrays.items()):
-        look: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], "linestyle": DASHES[i % len(DASHES)]}
         edges = np.arange(max(array.size for array in kept) + 1) - 0.5 if few else _bins(kept)
-        stairs = ax.stairs(np.zeros(len(edges) - 1), edges, baseline=0, label=name, linewidth=2, **look)
+        stairs = ax.stairs(np.zeros(len(edges) - 1), edges, baseline=0, label=name, linewidth=2, **look(i))
         outlines[name] = Outline(stairs, edges, few)
         for array in kept:
             heights = _heights(array, edges, few)
@@ -40,7 +39,7 @@ def start_arrays(ax: Any, run: Run) -> dict[str, Outline]:
     ax.set(ylim=(min(reach) - room if min(reach) < 0 else 0, max(reach) + room))
     ax.set(xlabel="index" if few else "value", ylabel="value" if few else "share of the numbers")
     if outlines:
-        ax.legend(frameon=True, framealpha=0.85, edgecolor="none")
+        ax.legend()
     return outlines
 
 

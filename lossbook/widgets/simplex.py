@@ -46,6 +46,9 @@ class SimplexExplorer(Explorer):
         True
     """
 
+    most_pictures = 100  # each is twice as large as those of other explorers
+    together = (("z_0", "z_1"),)
+
     def __init__(self, loss: str | Record = "comp_sum_loss", *, presets: Mapping[str, Preset] | None = None):
         self._record = record = planes.three_class_record(loss)
         self._planes = (planes.simplex_plane(), planes.logit_plane())

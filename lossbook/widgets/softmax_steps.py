@@ -47,8 +47,8 @@ PRESETS = {
 class SoftmaxStepsExplorer(Explorer):
     """One row of six logits, and an algorithm that walks over it, a visit to one element at a time.
 
-    How to read it: left, the logits; the orange one is being visited, and the line is the log of the sum so far. Right,
-    the probabilities that are written already. The words between say what is remembered, which is all that the
+    How to read it: left, the logits; the striped one is being visited, and the line is the log of the sum so far.
+    Right, the probabilities that are written already. The words between say what is remembered, which is all that the
     algorithm knows of the elements behind it.
 
     Args:
@@ -63,6 +63,9 @@ class SoftmaxStepsExplorer(Explorer):
         >>> "exponent 1444" in explorer.alt
         True
     """
+
+    together = (("row", "step"), ("algorithm", "step"))
+    at_presets = ("step",)
 
     @styled
     def __init__(self, rows: dict[str, tuple[float, ...]] | None = None):
@@ -79,7 +82,9 @@ class SoftmaxStepsExplorer(Explorer):
         figure, (self._left, self._right) = new_figure(2, height=3.9)
         places = np.arange(self._size)
         none = np.zeros(self._size)
-        self._logits = list(self._left.bar(places, none, bottom=-REACH, color=GREY, width=0.6))
+        self._logits = list(
+            self._left.bar(places, none, bottom=-REACH, color=GREY, edgecolor="white", linewidth=0, width=0.6)
+        )
         self._outputs = list(self._right.bar(places, none, color=BLUE, width=0.6))
         for bar in (*self._logits, *self._outputs):
             bar.set_animated(True)
@@ -110,7 +115,8 @@ class SoftmaxStepsExplorer(Explorer):
         for place, bar in enumerate(self._logits):
             height = logits[place] - middle
             bar.set_height(max(0.0, height + REACH))
-            bar.set_color(ORANGE if place == step.element and not done else GREY)
+            visited = place == step.element and not done
+            bar.set(facecolor=ORANGE if visited else GREY, hatch="//" if visited else "")
         level = _log_of_sum(step) - middle
         self._level.set_visible(abs(level) < REACH)
         self._level.set_ydata([level, level] if abs(level) < REACH else [0, 0])

@@ -41,6 +41,8 @@ class StabilityGapExplorer(Explorer):
         True
     """
 
+    together = (("every", "method"), ("every", "view"), ("every", "zoom"))
+
     def __init__(self, run: Run):
         if not isinstance(run, Run):
             raise bad_type("run", run, "a Run of lossbook.experiments.stability_gap")

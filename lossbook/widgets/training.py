@@ -8,7 +8,7 @@ import numpy as np
 from lossbook.checks import bad_type, bad_value, check_choice
 from lossbook.experiments.run import Run, Snapshot
 from lossbook.figures.html import in_words
-from lossbook.figures.style import DASHES, INK, PALETTE, new_figure, styled
+from lossbook.figures.style import INK, look, new_figure, styled
 from lossbook.widgets.canvas import legend_above
 from lossbook.widgets.controls import choice, stops
 from lossbook.widgets.explorer import Explorer, Preset
@@ -40,6 +40,8 @@ class TrainingExplorer(Explorer):
         TypeError: `run` is no Run, or `panel` no pair of functions, or its update returns no words.
         ValueError: a run without snapshots or metrics, or an unknown metric.
     """
+
+    together = (("setting", "step"), ("metric", "step"), ("setting", "metric"))
 
     def __init__(
         self,
@@ -81,8 +83,8 @@ class TrainingExplorer(Explorer):
         if np.median(steps) < CROWDED * steps[-1]:
             self._left.set_xscale("symlog", linthresh=min(step for step in steps if step > 0), linscale=0.3)
         self._cursor = self._left.axvline(steps[0], color=INK, linewidth=1.2, animated=True)
-        look: dict[str, Any] = {"color": INK, "markeredgecolor": "white", "markersize": 9}
-        (self._mark,) = self._left.plot([], [], "o", animated=True, **look)
+        dot: dict[str, Any] = {"color": INK, "markeredgecolor": "white", "markersize": 9}
+        (self._mark,) = self._left.plot([], [], "o", animated=True, **dot)
 
     @styled
     def _lay_out(self, setting: str, metric: str) -> None:
@@ -92,18 +94,17 @@ class TrainingExplorer(Explorer):
         self._mark.set_data([], [])
         means = []
         for i, name in enumerate(self._snapshots):
-            look: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], "linestyle": DASHES[i % len(DASHES)]}
-            look |= {"alpha": 1.0, "zorder": 3} if name == setting else {"alpha": 0.75, "zorder": 2}
+            own = look(i) | ({"alpha": 1.0, "zorder": 3} if name == setting else {"alpha": 0.75, "zorder": 2})
             rows = self._history[self._history["setting"] == name]
             if rows["seed"].nunique() > 1:
                 for _, seed in rows.groupby("seed"):
-                    self._left.plot(seed["step"], seed[metric], **look | {"linewidth": 0.8, "alpha": 0.5})
+                    self._left.plot(seed["step"], seed[metric], **own | {"linewidth": 0.8, "alpha": 0.5})
             mean = rows.groupby("step")[metric].mean()
-            means += self._left.plot(mean.index, mean, linewidth=2.8 if name == setting else 1.6, **look)
+            means += self._left.plot(mean.index, mean, linewidth=2.8 if name == setting else 1.6, **own)
         values = self._history[metric].to_numpy(float)
         values = values[np.isfinite(values)]
         wide = len(values) > 0 and values.min() > 0 and values.max() > DECADES * values.min()
-        self._left.set(xlabel="step", ylabel=metric, title="History", yscale="log" if wide else "linear")
+        self._left.set(xlabel="step", ylabel=_said(metric), title="History", yscale="log" if wide else "linear")
         self._left.relim()
         self._left.autoscale_view()
         self._right.set_title("Kept at this step")
@@ -125,17 +126,25 @@ class TrainingExplorer(Explorer):
         now = f"Setting {setting}, step {step}: {words}."
         then = panel.rstrip(".") + ("." if at == step else f" (kept at step {at}, the nearest).")
         settings = ", ".join(self._snapshots)
-        return f"Left, {metric} against the step for {settings}, with a cursor. {now} Right, {then}", f"{now}\n{then}"
+        return (
+            f"Left, {_said(metric)} against the step for {settings}, with a cursor. {now} Right, {then}",
+            f"{now}\n{then}",
+        )
 
     def _reading(self, setting: str, metric: str, step: int) -> tuple[float, str]:
         """The metric at the last step not after this one, over seeds."""
         rows = self._history[(self._history["setting"] == setting) & (self._history["step"] <= step)]
         rows = rows.dropna(subset=[metric])
         if rows.empty:
-            return float("nan"), f"no {metric} yet"
+            return float("nan"), f"no {_said(metric)} yet"
         last = rows[rows["step"] == rows["step"].iloc[-1]]
         value, seeds = float(last[metric].mean()), last["seed"].nunique()
-        return value, f"{metric} {in_words(value)}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
+        return value, f"{_said(metric)} {in_words(value)}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
+
+
+def _said(metric: str) -> str:
+    """A column's name as words."""
+    return metric.replace("_", " ")
 
 
 def _built_in(steps: list[int]) -> dict[str, Preset]:

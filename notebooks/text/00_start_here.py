@@ -73,6 +73,7 @@ claim("the median does not see the typing error", mistyped.median(), expected=2)
 # Keep one number $c$. Each reading $y_i$ then has an error $e_i = c - y_i$, and a loss says what an error costs. The best $c$ is where
 # the total cost no longer falls, so where the slopes add up to nothing:
 #
+# <a id="eq-balance"></a>
 # $$\frac{d}{dc} \sum_i \ell(c - y_i) = \sum_i \ell'(c - y_i) = 0 .$$
 #
 # Read $\ell'(e)$ as a force. Every reading pulls $c$ towards itself, and $c$ rests where the forces balance.
@@ -125,8 +126,9 @@ claim(
 
 # %% [markdown]
 # > **Definition.** `squared_error(prediction, target)` is $e^2$, `absolute_error` is $|e|$, with $e$ = prediction − target. Their best
-# > constants are the mean and the median. Squared error is the negative log-likelihood of Gaussian noise, absolute error that of
-# > Laplace noise, up to constants (*origin: likelihood*).
+# > constants are the mean and the median. Squared error is the
+# > [negative log-likelihood](01_from_likelihood_to_cross_entropy.ipynb#eq-negative-log-likelihood) of Gaussian noise, absolute error that
+# > of Laplace noise, up to constants (*origin: likelihood*).
 # >
 # > `huber_loss(prediction, target, delta=1.0)` is $e^2/2$ up to $|e| = \delta$ and a straight line beyond (*origin: hybrid*). Large
 # > $\delta$ gives half the squared error, small $\delta$ gives $\delta$ times the absolute error.
@@ -303,8 +305,8 @@ except ValueError as refusal:
 
 # %% [markdown]
 # ### Exercises
-# An exercise has three cells: a skeleton that runs as it stands, a check, and a solution, folded away. Change the skeleton, run it, run
-# the check. A wrong answer is no error. The check says what is wrong with it.
+# An exercise has three cells: a skeleton that runs as it stands, a check, and in the book a solution, folded below them. Change the skeleton,
+# run it, run the check. A wrong answer is no error. The check says what is wrong with it.
 #
 # **Exercise 1. The pull of one reading.** Write the slope of the Huber loss for any error and any $\delta$.
 
@@ -349,8 +351,9 @@ def best_plan(data, q):
 exercises.check_best_constant(best_plan)
 
 # %% [markdown]
-# *Solution.* A reading above the constant pulls up with force $q$, one below pulls down with force $1 - q$. The forces balance when
-# $q \cdot (\text{share above}) = (1-q) \cdot (\text{share below})$, so when the share $q$ lies below.
+# *Solution.* A reading above the constant pulls up with force $q$, one below pulls down with force $1 - q$.
+# [The forces balance](#eq-balance) when $q \cdot (\text{share above}) = (1-q) \cdot (\text{share below})$, so when the share $q$ lies
+# below.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -380,8 +383,9 @@ verdict
 
 # %% [markdown]
 # ## A tour of the other explorers
-# Most losses of this book score classes. The network gives each class a number, the *logit*; softmax makes probabilities of the logits;
-# the loss looks at them and at the right class. With three classes all of this fits into a triangle.
+# Most losses of this book score classes. The network gives each class a number, the *logit*;
+# [softmax](01_from_likelihood_to_cross_entropy.ipynb#eq-softmax) makes probabilities of the logits; the loss looks at them and at the right
+# class. With three classes all of this fits into a triangle.
 #
 # **Predict first.** A corner of the triangle is certainty. Put the target on class 0. Where do the arrows, the steps that gradient
 # descent would take, grow long: near the right corner, or far from it? Then move `tau` from 1 to 2 and look at the far corners again.
@@ -392,7 +396,7 @@ simplex_explorer
 
 # %% [markdown]
 # At $\tau = 1$, cross-entropy, the arrows are long wherever the answer is wrong. At $\tau = 2$ they die in the far corners: a network
-# that is wrong and sure stays so. Chapter 01 makes use of both.
+# that is wrong and sure stays so. [Chapter 01](01_from_likelihood_to_cross_entropy.ipynb#comp_sum) makes use of both.
 
 # %%
 sure_and_wrong = torch.tensor([[-6.0, 6.0, 0.0]], dtype=torch.float64)
@@ -409,9 +413,9 @@ claim(
 )
 
 # %% [markdown]
-# The third explorer scrubs through a training run. This one separates benign from malignant tumours with a single linear rule, by
-# gradient descent with steps a hundred times larger than one would dare. Chapter 01 tells why that works. Every experiment runs at three
-# scales, `tiny`, `small` and `paper`.
+# The third explorer scrubs through a training run. This one separates benign from malignant tumours with a single linear rule, by gradient
+# descent with steps a hundred times larger than one would dare. [Chapter 01](01_from_likelihood_to_cross_entropy.ipynb#lr_perceptron) tells
+# why that works. Every experiment runs at three scales, `tiny`, `small` and `paper`.
 
 # %%
 run = perceptron.run(perceptron.SCALES["tiny"], progress=False)
@@ -434,7 +438,7 @@ for explorer in (margin_explorer, simplex_explorer, training_explorer):
 # %% [markdown]
 # ## One function, everywhere
 # A loss of this book is a plain function. It takes logits, or `LinearLogits`, which stands for features times classifier and is never
-# held whole. Value and gradient are the same; the memory is not.
+# held whole. Value and gradient are the same; the memory is not. [Chapter 03](03_losses_from_row_statistics.ipynb#cce) tells how.
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -458,21 +462,46 @@ print("computing on:", lossbook.device())
 
 # %% [markdown]
 # ## Notation
-# | symbol | meaning | unit, range |
-# |---|---|---|
-# | $V$ | number of classes | |
-# | $z$ | logits, the scores of the classes | $V$ numbers, nats |
-# | $y$ | the right class | an index |
-# | $p$ | probabilities by softmax: $e^{z_j}$ over the sum of all $e^{z_k}$ | $V$ numbers, sum 1 |
-# | $L$ | log-sum-exp, the logarithm of the sum of all $e^{z_j}$ | nats |
-# | $u$ | log-probability of the right class, $z_y - L$ | nats, at most 0 |
-# | $e_y$ | 1 at the right class, 0 elsewhere | $V$ numbers |
-# | $[\,\cdot\,]$ | 1 where the statement holds, 0 where not | |
-# | $\eta$ | true probability of a class, given the input | |
-# | $m$ | margin of a binary score, $y f(x)$ with $y = \pm 1$ | above 0: right |
-# | $e$ | error, prediction − target | the target's unit |
-# | $\theta$, $\gamma$ | weights of a model, step size of gradient descent | |
-# | $\ell$ | a loss, of one example; its mean where a batch is meant | |
+# The last column leads to a place early in the book where the symbol is at work. Where a letter has a second meaning, its chapters are
+# named.
+#
+# | symbol | meaning | unit, range | at work in |
+# |---|---|---|---|
+# | $\ell$ | a loss, of one example; its mean where a batch is meant |  | [balance of forces](#eq-balance) |
+# | $e$ | error, prediction − target | the target's unit | [one number for many](#One-number-for-many) |
+# | $V$ | number of classes; $K$ in chapter 71 |  | [log-sum-exp](02_softmax_and_its_numerics.ipynb#eq-log-sum-exp) |
+# | $z$ | logits, the scores of the classes | $V$ numbers, nats | [softmax](01_from_likelihood_to_cross_entropy.ipynb#eq-softmax) |
+# | $y$ | the right class; $\pm 1$ where there are two; a reading where no classes are meant | an index | [gradient of cross-entropy](01_from_likelihood_to_cross_entropy.ipynb#eq-expected-minus-observed) |
+# | $p$ | probabilities by softmax: $e^{z_j}$ over the sum of all $e^{z_k}$ | $V$ numbers, sum 1 | [softmax](01_from_likelihood_to_cross_entropy.ipynb#eq-softmax) |
+# | $L$ | log-sum-exp, the logarithm of the sum of all $e^{z_j}$; in section 1 of chapter 70 the number of layers | nats | [softmax](01_from_likelihood_to_cross_entropy.ipynb#eq-softmax) |
+# | $\log p_y$ | log-probability of the right class, $u = z_y - L$ | nats, at most 0 | [log-softmax](02_softmax_and_its_numerics.ipynb#eq-log-softmax) |
+# | $e_y$ | 1 at the right class, 0 elsewhere | $V$ numbers | [gradient of cross-entropy](01_from_likelihood_to_cross_entropy.ipynb#eq-expected-minus-observed) |
+# | $[\,\cdot\,]$ | 1 where the statement holds, 0 where not |  | [two effects](03_losses_from_row_statistics.ipynb#eq-two-effects) |
+# | $\eta$ | true probability of a class, given the input; in chapters 70 to 72 the step size | 0 to 1 | [conditional risk](01_from_likelihood_to_cross_entropy.ipynb#eq-conditional-risk) |
+# | $\varphi$ | a surrogate, a loss of the margin; in chapter 70 what a unit does to its input |  | [conditional risk](01_from_likelihood_to_cross_entropy.ipynb#eq-conditional-risk) |
+# | $m$ | margin of a binary score, $y f(x)$ with $y = \pm 1$; the largest of a row's logits where a softmax is computed | above 0: right | [logistic step](01_from_likelihood_to_cross_entropy.ipynb#eq-logistic-step) |
+# | $\theta$, $\gamma$ | weights of a model, step size of gradient descent |  | [logistic step](01_from_likelihood_to_cross_entropy.ipynb#eq-logistic-step) |
+# | $\sigma(s)$ | logistic function $1/(1 + e^{-s})$; $\sigma$ alone is a standard deviation, or a singular value | 0 to 1 | [logistic step](01_from_likelihood_to_cross_entropy.ipynb#eq-logistic-step) |
+# | $\tau$ | exponent of the comp-sum family; in chapter 03 a temperature | at least 0 | [comp-sum family](01_from_likelihood_to_cross_entropy.ipynb#eq-comp-sum) |
+# | $\pi_k$ | share of class $k$; in section 6 of chapter 03 chance of right label $k$ against the wrong ones | 0 to 1 | [naive Bayes](01_from_likelihood_to_cross_entropy.ipynb#eq-naive-bayes) |
+# | $\mathbb{E}$, $\operatorname{Cov}$ | mean and covariance over a distribution; $\operatorname{mean}$ over what is at hand |  | [moments](01_from_likelihood_to_cross_entropy.ipynb#eq-moments) |
+# | $\operatorname{KL}(p\,\Vert\,q)$ | divergence of $p$ from $q$, $\sum_k p_k \log (p_k/q_k)$ | nats, at least 0 | [distance to the constant](01_from_likelihood_to_cross_entropy.ipynb#eq-constant-distance) |
+# | $\lVert a \rVert$, $\langle a, b \rangle$ | Euclidean length and inner product, of matrices entry by entry |  | [perpGrad](70_grokking_and_softmax_collapse.ipynb#eq-perpgrad) |
+# | $\lVert Z \rVert_*$ | nuclear norm, the sum of the singular values |  | [nuclear norm](71_neural_collapse.ipynb#eq-nuclear-norm) |
+# | $\varepsilon$ | something small: spacing of a float format, threshold of a filter, share of a smoothed label, bend of a unit |  | [gap of a format](02_softmax_and_its_numerics.ipynb#eq-collapse-gap) |
+# | $g$ | how far the right logit leads; in chapters 70 and 72 also a gradient | nats | [gap of a format](02_softmax_and_its_numerics.ipynb#eq-collapse-gap) |
+# | $\operatorname{softplus}(s)$ | $\log(1 + e^s)$ | at least 0 | [SigLIP](03_losses_from_row_statistics.ipynb#eq-siglip-statistics) |
+# | $x$, $W$ | features of a row, weights of the last layer; with a bias, $z = Wx + b$ |  | [Gram trick](03_losses_from_row_statistics.ipynb#eq-gram) |
+# | $X$, $G$ | features of all rows; gradient by all their logits |  | [cut cross-entropy](03_losses_from_row_statistics.ipynb#eq-cut-cross-entropy) |
+# | $N$ | number of rows or examples; $n$ in chapter 01 |  | [NC1](71_neural_collapse.ipynb#eq-nc1) |
+# | $D$ | number of features |  | [exact error](70_grokking_and_softmax_collapse.ipynb#eq-exact-error) |
+# | $\lambda$ | strength of a penalty or a weight decay | at least 0 | [free features](71_neural_collapse.ipynb#eq-free-features) |
+# | $A^\top$, $A^+$, $\operatorname{tr} A$ | transposed, pseudo-inverse, trace of a matrix |  | [NC1](71_neural_collapse.ipynb#eq-nc1) |
+# | $(\cdot)_+$ | positive part: what is below 0 becomes 0 |  | [soft threshold](71_neural_collapse.ipynb#eq-soft-threshold) |
+# | $h_i$, $\mu_c$ | what the last layer sees of example $i$, its mean over class $c$ |  | [NC1](71_neural_collapse.ipynb#eq-nc1) |
+# | $\alpha$ | laziness of a network; in chapter 71 the scale of the logits | above 0 | [lazy network](70_grokking_and_softmax_collapse.ipynb#eq-lazy) |
+# | $K(x, x')$ | neural tangent kernel of two inputs |  | [tangent kernel](70_grokking_and_softmax_collapse.ipynb#eq-tangent-kernel) |
+# | $A(E_i, f_n)$ | accuracy on task $i$ after update $n$ | 0 to 1 | [worst case](72_the_stability_gap.ipynb#eq-worst-case) |
 #
 # Logarithms are natural, so losses that are logarithms come in nats; one nat is 1.44 bits.
 
@@ -512,10 +541,10 @@ HTML(atlas_table())
 # what gradient descent makes of it.
 #
 # ## References
-# - Boscovich, R. J. (1757). *De litteraria expeditione per pontificiam ditionem.* (Least absolute errors.)
+# - Boscovich, R. J. (1757). *De litteraria expeditione per pontificiam ditionem*. (Least absolute errors.)
+# - Efron, B., Hastie, T., Johnstone, I. & Tibshirani, R. (2004). Least angle regression. *Annals of Statistics* 32, 407-499. (The diabetes
+#   data.)
 # - Huber, P. J. (1964). Robust estimation of a location parameter. *Annals of Mathematical Statistics* 35, 73-101.
 # - Koenker, R. & Bassett, G. (1978). Regression quantiles. *Econometrica* 46, 33-50.
 # - Laplace, P.-S. (1774). Mémoire sur la probabilité des causes par les évènements.
-# - Legendre, A.-M. (1805). *Nouvelles méthodes pour la détermination des orbites des comètes.* (Least squares.)
-# - Efron, B., Hastie, T., Johnstone, I. & Tibshirani, R. (2004). Least angle regression. *Annals of Statistics* 32, 407-499. (The
-#   diabetes data.)
+# - Legendre, A.-M. (1805). *Nouvelles méthodes pour la détermination des orbites des comètes*. (Least squares.)

@@ -119,6 +119,7 @@ claim(
 # The logarithm mends both. It makes a sum of the product, and it is largest where the product is largest. A minus sign makes it
 # something to minimise, the **negative log-likelihood**:
 #
+# <a id="eq-negative-log-likelihood"></a>
 # $$-\log P = -k \log p - (n - k)\log(1 - p) = \sum_i -\log p(y_i) .$$
 #
 # Each example adds $-\log$ of the probability that the model gave to what happened. Set the slope to zero,
@@ -320,20 +321,24 @@ claim(
 # ### Where it comes from
 # Among all distributions with a given mean of some quantity $T(y)$, the one with the largest entropy has the form
 #
+# <a id="eq-exponential-family"></a>
 # $$p(y) = e^{\theta \cdot T(y) - A(\theta)}, \qquad A(\theta) = \log \sum_{y} e^{\theta \cdot T(y)} .$$
 #
 # That is an *exponential family*. $A$ makes the probabilities add up to one, and it does more: its derivatives are the moments.
 #
+# <a id="eq-moments"></a>
 # $$\nabla A(\theta) = \mathbb{E}[T(y)], \qquad \nabla^2 A(\theta) = \operatorname{Cov}[T(y)] .$$
 #
 # Now take classes for $y$ and "which class is it", $T(y) = e_y$, for the quantity. Then $\theta$ is one number per class. Call it the
 # logits $z$. The family is **softmax**, and $A$ is the **log-sum-exp**:
 #
+# <a id="eq-softmax"></a>
 # $$p_j = \frac{e^{z_j}}{\sum_k e^{z_k}}, \qquad A(z) = L = \log \sum_k e^{z_k} .$$
 #
 # The negative log-likelihood of one label is $L - z_y$. Differentiate: $\nabla L$ is the mean of $e_y$ under the model, which is $p$;
 # $\nabla z_y$ is what was seen, $e_y$. So
 #
+# <a id="eq-expected-minus-observed"></a>
 # $$\frac{\partial}{\partial z}\,(L - z_y) = p - e_y .$$
 #
 # *Expected minus observed.* And the second derivative is a covariance, which is never negative: the loss is convex in the logits.
@@ -521,8 +526,8 @@ for smoothing in (0.0, 0.1):
 
 # %% [markdown]
 # ### When to use it
-# Classes that exclude each other, labels you believe, probabilities you want to use. Not when labels are wrong by the dozen (section 4),
-# not when several labels can hold at once, and not when all you need is the order of the classes.
+# Classes that exclude each other, labels you believe, probabilities you want to use. Not when labels are wrong by the dozen
+# ([section 4](#comp_sum)), not when several labels can hold at once, and not when all you need is the order of the classes.
 #
 # ### Exercises
 # **Exercise 2. Another family, the same sentence.** Counts: $p(y) = e^{\theta y - e^{\theta}}/y!$, the Poisson family, with
@@ -539,7 +544,8 @@ def poisson_pull(theta, count):
 exercises.check_poisson_pull(poisson_pull)
 
 # %% [markdown]
-# *Solution.* $-\log p = -\theta y + e^\theta + \log y!$; its slope is $e^\theta - y$: expected minus observed.
+# *Solution.* $-\log p = -\theta y + e^\theta + \log y!$; its slope is $e^\theta - y$:
+# [expected minus observed](#eq-expected-minus-observed) again.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -580,6 +586,7 @@ margin_explorer
 # A **surrogate** is a loss $\varphi(m)$ with a slope. What must it satisfy, so that making it small makes mistakes rare? Look at one
 # input with $P(y = 1) = \eta$. A score $s$ costs on average
 #
+# <a id="eq-conditional-risk"></a>
 # $$C_\eta(s) = \eta\,\varphi(s) + (1 - \eta)\,\varphi(-s) .$$
 #
 # The surrogate is **classification-calibrated** if the best $s$ always has the sign of $\eta - \tfrac12$: then whoever minimises the
@@ -735,7 +742,7 @@ claim(
 figure, (left, right) = new_figure(2, sharey=True, height=4.2)
 plot_surrogates(surrogate_run, ax=left)
 plot_surrogates(surrogate_run, ax=right, gross_errors=0.1)
-right.legend(loc="lower right", fontsize=9)
+right.legend(loc="lower right", fontsize=9, handlelength=3.2)
 right.set_ylabel("")
 show(
     figure,
@@ -853,15 +860,17 @@ family_explorer
 #
 # that is cross-entropy. One exponent $\tau \ge 0$ walks from one to the other and beyond:
 #
+# <a id="eq-comp-sum"></a>
 # $$\Phi_\tau(S) = \frac{(1 + S)^{1-\tau} - 1}{1 - \tau}, \qquad \Phi_1(S) = \log(1 + S),$$
 #
 # so that, written with $p_y$, the loss is $\bigl(p_y^{\tau-1} - 1\bigr)/(1 - \tau)$. Its derivative by $\log p_y$ is $-p_y^{\tau-1}$, and
 # the derivative of $\log p_y$ by the logits is $e_y - p$. Together,
 #
+# <a id="eq-comp-sum-gradient"></a>
 # $$\frac{\partial \ell_\tau}{\partial z} = p_y^{\tau-1}\,(p - e_y) .$$
 #
-# *Cross-entropy's pull, times a weight.* For $\tau < 1$ the weight is large where $p_y$ is small: hard examples shout. For $\tau > 1$ it
-# is small there: hard examples are heard less, and a wrong label is the hardest example of all.
+# *[Cross-entropy's pull](#eq-expected-minus-observed), times a weight.* For $\tau < 1$ the weight is large where $p_y$ is small: hard
+# examples shout. For $\tau > 1$ it is small there: hard examples are heard less, and a wrong label is the hardest example of all.
 
 # %%
 z = torch.tensor([[2.0, 1.0, 0.0]], dtype=torch.float64)
@@ -924,10 +933,11 @@ claim(
 
 # %% [markdown]
 # #### What a small surrogate loss guarantees
-# Cross-entropy came down by 0.02 nats. How much better are the decisions? Calibration only says "in the limit". An $\mathcal
-# H$-consistency bound says it for every size. Let $\Delta_{01}$ be the excess of your error rate over the best one, and $\Delta_\tau$ the
-# excess of the surrogate risk. Then, with a hypothesis set rich enough to be right,
+# Cross-entropy came down by 0.02 nats. How much better are the decisions? [Calibration](#eq-conditional-risk) only says "in the limit". An
+# $\mathcal H$-consistency bound says it for every size. Let $\Delta_{01}$ be the excess of your error rate over the best one, and
+# $\Delta_\tau$ the excess of the surrogate risk. Then, with a hypothesis set rich enough to be right,
 #
+# <a id="eq-consistency-bound"></a>
 # $$\mathcal T_\tau(\Delta_{01}) \le \Delta_\tau,$$
 #
 # where $\mathcal T_\tau$ is known in closed form. For cross-entropy
@@ -1077,6 +1087,7 @@ for tau, wanted, within in ((0.0, 0.29, 0.005), (1.0, 0.6, 1e-12), (1.8, 1.0, 1e
 # The same paper adds a second term for robustness. Let $D_k(x) = z_y(x) - z_k(x)$ be the margins, and let an adversary move $x$ to $x'$ within
 # a small box. The **smooth adversarial comp-sum loss** is the clean loss plus a price on the longest movement of the margins:
 #
+# <a id="eq-smooth-adversarial"></a>
 # $$\Phi_\tau\Bigl(\sum_{k \ne y} e^{-D_k(x)/\rho}\Bigr) + \nu \sup_{x'} \lVert D(x') - D(x)\rVert_2 .$$
 #
 # Two moons, a network of 64 units, each coordinate moved by at most 0.15. Three ways to train: cross-entropy; cross-entropy on attacked
@@ -1164,8 +1175,9 @@ def best_probabilities(eta, tau):
 exercises.check_best_probabilities(best_probabilities)
 
 # %% [markdown]
-# *Solution.* Minimise $\sum_k \eta_k p_k^{\tau-1}/(1-\tau)$ under $\sum_k p_k = 1$. Each derivative, $-\eta_k p_k^{\tau-2}$, equals one
-# multiplier, so $p_k \propto \eta_k^{1/(2-\tau)}$. The order of the classes is kept, which is all that deciding needs.
+# *Solution.* Minimise [the loss](#eq-comp-sum) in expectation, $\sum_k \eta_k p_k^{\tau-1}/(1-\tau)$, under $\sum_k p_k = 1$. Each
+# derivative, $-\eta_k p_k^{\tau-2}$, equals one multiplier, so $p_k \propto \eta_k^{1/(2-\tau)}$. The order of the classes is kept, which
+# is all that deciding needs.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -1203,14 +1215,17 @@ perceptron_explorer
 # %% [markdown]
 # ### Where it comes from
 # Code the classes as $y_i = \pm1$ and the points as $a_i$, with a 1 appended for the bias. The mean logistic loss of the margins
-# $m_i = y_i a_i^{\mathsf T}\theta$ has the slope of section 3, so one step of gradient descent from $\theta$ is
+# $m_i = y_i a_i^{\mathsf T}\theta$ has the slope of [section 3](#3-The-loss-you-mean-and-the-loss-you-train), so one step of gradient
+# descent from $\theta$ is
 #
+# <a id="eq-logistic-step"></a>
 # $$\theta \leftarrow \theta + \gamma\,\frac1n \sum_i w_i\, y_i a_i, \qquad w_i = \sigma(-m_i) .$$
 #
 # The residual $w_i$ is near 1 where point $i$ is wrong and near 0 where it is right. Now let $\gamma$ grow. From $\theta = 0$ all
 # residuals are $\frac12$. After one step the margins are of the size of $\gamma$, and a sigmoid of something huge is a *switch*: $w_i = 1$
 # if the point is wrong, 0 if it is right. What remains, in units of $\gamma$, is
 #
+# <a id="eq-batch-perceptron"></a>
 # $$\frac{\theta}{\gamma} \leftarrow \frac{\theta}{\gamma} + \frac1n \sum_{i\ \text{wrong}} y_i a_i .$$
 #
 # That is the **perceptron** of 1958, taking all mistakes at once. It never computes a loss. On separable data it stops.
@@ -1218,6 +1233,7 @@ perceptron_explorer
 # It can be slow, for one reason: when one point in a thousand is wrong, the step is a thousandth of a point. Divide by the sum of the
 # residuals instead of $n$, and the step is a weighted mean of the $y_i a_i$, however few are wrong:
 #
+# <a id="eq-normalized-step"></a>
 # $$\theta \leftarrow \theta + \gamma\,\frac{\sum_i w_i\, y_i a_i}{\sum_i w_i} \qquad \text{(Normalized LR+GD)} .$$
 #
 # With $R = \max \lVert a_i\rVert$ and $\mu$ the largest margin any unit vector has, the batch perceptron takes at most $n R^2/\mu^2$
@@ -1425,7 +1441,7 @@ claim(
 # then minimise the loss.
 #
 # ### Exercises
-# **Exercise 5. The normalised step.** Write it from the formula, for any $\theta$.
+# **Exercise 5. The normalised step.** Write it from [its formula](#eq-normalized-step), for any $\theta$.
 
 
 # %% tags=["exercise"]
@@ -1438,8 +1454,8 @@ def normalized_step(theta, features, labels, step_size):
 exercises.check_normalized_step(normalized_step)
 
 # %% [markdown]
-# *Solution.* Residuals $w_i = \sigma(-m_i)$, then the weighted mean of the $y_i a_i$. The package forms it from logarithms of the weights,
-# so that nothing is divided by zero when all residuals are tiny.
+# *Solution.* Residuals $w_i = \sigma(-m_i)$ as in [the plain step](#eq-logistic-step), then the weighted mean of the $y_i a_i$. The package
+# forms it from logarithms of the weights, so that nothing is divided by zero when all residuals are tiny.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -1482,6 +1498,7 @@ verdict
 # Bayes' rule makes a classifier of it: the score of class $k$ is $\log\pi_k - \sum_d (x_d - \mu_{kd})^2/2\sigma_d^2$. Expand the square. The
 # term $x_d^2$ is the same for every class and drops out. What is left is linear in $x$:
 #
+# <a id="eq-naive-bayes"></a>
 # $$w_{kd} = \frac{\mu_{kd}}{\sigma_d^2}, \qquad b_k = \log\pi_k - \tfrac12 \sum_d \frac{\mu_{kd}^2}{\sigma_d^2} .$$
 #
 # So both draw straight boundaries between classes. They differ in how they find them. Naive Bayes estimates each feature by itself;
@@ -1648,7 +1665,7 @@ claim(
 # a second on frozen features: fit both, and hold out.
 #
 # ### Exercises
-# **Exercise 6. The linear form.** From class means, shared variances and class shares to weights and biases.
+# **Exercise 6. The linear form.** From class means, shared variances and class shares to [weights and biases](#eq-naive-bayes).
 
 
 # %% tags=["exercise"]
@@ -1695,16 +1712,19 @@ verdict
 # ### Where it comes from
 # Ask what a network should say if it may not look at its input. It must choose one constant $c$ for all examples; the best one is
 #
+# <a id="eq-optimal-constant"></a>
 # $$c^\ast = \arg\min_c \frac1n \sum_i \ell(c, y_i),$$
 #
-# the **optimal constant solution**. You know it from chapter 00 and from section 1: the mean for squared error, the median for absolute
-# error, and for cross-entropy the logarithms of the class shares, $c_k = \log\pi_k$.
+# the **optimal constant solution**. You know it from [the balance of forces in chapter 00](00_start_here.ipynb#eq-balance) and from
+# [section 1](#1-Maximum-likelihood-is-the-sweep-of-one-parameter): the mean for squared error, the median for absolute error, and for
+# cross-entropy the logarithms of the class shares, $c_k = \log\pi_k$.
 #
 # Now the mechanism. A layer computes $W\phi(x) + b$. On inputs unlike the training data, the features $\phi(x)$ often fit the rows of $W$
 # badly, and $W\phi(x)$ shrinks. What is left is the bias. The biases have learned what is best when nothing is known about the input.
 #
 # How far a network is from its optimal constant is measured in nats, example by example:
 #
+# <a id="eq-constant-distance"></a>
 # $$\frac1n \sum_x \operatorname{KL}\bigl(p(x)\,\Vert\,\pi\bigr) .$$
 
 # %%
@@ -1737,6 +1757,7 @@ claim(
 # This can be put to use. Choose the loss so that its constant is a *cautious act*. Let the network predict what each answer would earn:
 # 1 if it is right, $-m$ if it is wrong, and 0 for a last answer, "I abstain". Under squared error the constant is the mean reward:
 #
+# <a id="eq-reward-constant"></a>
 # $$c_k = \pi_k - m(1 - \pi_k) = (1 + m)\pi_k - m, \qquad c_{\text{abstain}} = 0 .$$
 #
 # With ten equal classes and $m = 4$ every answer is worth $-3.5$. Far from everything, the network falls back to these numbers, and the
@@ -1947,7 +1968,7 @@ def abstains(classes, cost):
 exercises.check_abstains(abstains)
 
 # %% [markdown]
-# *Solution.* A constant answer earns $(1 + m)/K - m$ on average, abstaining 0.
+# *Solution.* [A constant answer](#eq-reward-constant) earns $(1 + m)/K - m$ on average, abstaining 0.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -1978,21 +1999,33 @@ verdict
 
 # %% [markdown]
 # ## What to read next
-# [Chapter 02](02_softmax_and_its_numerics.ipynb), on softmax and its numerics, asks what becomes of $-\log p_y$ when $p_y$ rounds to 1.
-# [Chapter 03](03_losses_from_row_statistics.ipynb) turns the few numbers that all these losses look at into an engine.
-# [The atlas](00_start_here.ipynb#The-atlas) shows what else is there.
+# [Chapter 02](02_softmax_and_its_numerics.ipynb), on softmax and its numerics, asks what becomes of $-\log p_y$ at
+# [the gap where $p_y$ rounds to 1](02_softmax_and_its_numerics.ipynb#eq-collapse-gap). [Chapter 03](03_losses_from_row_statistics.ipynb)
+# turns the few numbers that all these losses look at into an engine. [The atlas](00_start_here.ipynb#The-atlas) shows what else is there.
 #
 # ## References
 # - Bartlett, P. L., Jordan, M. I. & McAuliffe, J. D. (2006). Convexity, classification, and risk bounds. *JASA* 101, 138-156.
+# - Chang, K.-W., Hsieh, C.-J. & Lin, C.-J. (2008). Coordinate descent method for large-scale L2-loss linear support vector machines. *JMLR*
+#   9, 1369-1398. (Squared hinge.)
+# - Cortes, C. & Vapnik, V. (1995). Support-vector networks. *Machine Learning* 20, 273-297. (Hinge.)
+# - Freund, Y. & Schapire, R. E. (1997). A decision-theoretic generalization of on-line learning and an application to boosting. *Journal of
+#   Computer and System Sciences* 55, 119-139. (AdaBoost.)
 # - Friedman, J., Hastie, T. & Tibshirani, R. (2000). Additive logistic regression. *Annals of Statistics* 28, 337-407.
 # - Ghosh, A., Kumar, H. & Sastry, P. S. (2017). Robust loss functions under label noise for deep neural networks. arXiv 1712.09482.
 # - Good, I. J. (1952). Rational decisions. *Journal of the Royal Statistical Society B* 14, 107-114.
 # - Jaynes, E. T. (1957). Information theory and statistical mechanics. *Physical Review* 106, 620-630.
-# - Kang, K., Setlur, A., Tomlin, C. & Levine, S. (2024). Deep neural networks tend to extrapolate predictably. ICLR, arXiv 2310.00873.
-# - Mao, A., Mohri, M. & Zhong, Y. (2023). Cross-entropy loss functions: theoretical analysis and applications. ICML, arXiv 2304.07288.
-# - Masnadi-Shirazi, H. & Vasconcelos, N. (2008). On the design of loss functions for classification. NIPS 21.
-# - Masnadi-Shirazi, H., Mahadevan, V. & Vasconcelos, N. (2010). On the design of robust classifiers for computer vision. CVPR.
+# - Kang, K., Setlur, A., Tomlin, C. & Levine, S. (2024). Deep neural networks tend to extrapolate predictably. *ICLR*, arXiv 2310.00873.
+# - Mao, A., Mohri, M. & Zhong, Y. (2023). Cross-entropy loss functions: theoretical analysis and applications. *ICML*, arXiv 2304.07288.
+# - Masnadi-Shirazi, H. & Vasconcelos, N. (2008). On the design of loss functions for classification. *NIPS*. (Savage.)
+# - Masnadi-Shirazi, H., Mahadevan, V. & Vasconcelos, N. (2010). On the design of robust classifiers for computer vision. *CVPR*. (Tangent
+#   loss.)
 # - Rosenblatt, F. (1958). The perceptron. *Psychological Review* 65, 386-408.
-# - Tyurin, A. (2025). From logistic regression to the perceptron algorithm. AAAI, arXiv 2412.08424.
-# - Zhang, Z. & Sabuncu, M. (2018). Generalized cross entropy loss for training deep neural networks with noisy labels. arXiv 1805.07836.
-# - Zheng, C. et al. (2023). Revisiting discriminative vs. generative classifiers: theory and implications. ICML, arXiv 2302.02334.
+# - Tyurin, A. (2025). From logistic regression to the perceptron algorithm: exploring gradient descent with large step sizes. *AAAI*, arXiv
+#   2412.08424.
+# - Weston, J. & Watkins, C. (1998). Multi-class support vector machines. Royal Holloway, University of London, technical report
+#   CSD-TR-98-04.
+# - Xiao, H., Rasul, K. & Vollgraf, R. (2017). Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms. arXiv
+#   1708.07747.
+# - Zhang, Z. & Sabuncu, M. (2018). Generalized cross entropy loss for training deep neural networks with noisy labels. *NeurIPS*, arXiv
+#   1805.07836.
+# - Zheng, C. et al. (2023). Revisiting discriminative vs. generative classifiers: theory and implications. *ICML*, arXiv 2302.02334.

@@ -80,15 +80,17 @@ for name, dtype in FORMATS.items():
 # %% [markdown]
 # Eleven nats in float16. Yet softmax does not see a common shift of all logits: numerator and denominator get the same factor $e^{-c}$.
 #
+# <a id="eq-shift"></a>
 # $$p_j = \frac{e^{z_j}}{\sum_k e^{z_k}} = \frac{e^{z_j - c}}{\sum_k e^{z_k - c}}$$
 #
 # Choose $c = m = \max_k z_k$. Every exponent is now 0 or less, so nothing overflows. One term of the sum is $e^0 = 1$, so the sum is at
 # least 1 and nothing divides by 0. The same shift, taken out of the logarithm of the sum, gives the **log-sum-exp**:
 #
+# <a id="eq-log-sum-exp"></a>
 # $$L = \log\sum_k e^{z_k} = m + \log\sum_k e^{z_k - m}, \qquad m \le L \le m + \log V .$$
 #
 # The bounds say what $L$ is: a maximum with rounded corners. The lower one holds because the sum is at least 1, the upper one because
-# it has $V$ terms of at most 1. Its gradient is softmax, as chapter 01 found.
+# it has $V$ terms of at most 1. Its gradient is softmax, as [chapter 01 found](01_from_likelihood_to_cross_entropy.ipynb#eq-moments).
 
 # %%
 z = torch.tensor([1000.0, 1001.0, 999.0])
@@ -111,6 +113,7 @@ claim("the slope of the log-sum-exp is softmax", worst, at_most=1e-12)
 # One trap is left. The loss is $-\log p_y = L - z_y$. If the logits are large, $L$ and $z_y$ are two large numbers close to each other,
 # and their difference has lost its digits. Subtract the maximum *before* anything is added to it:
 #
+# <a id="eq-log-softmax"></a>
 # $$\log p_y = (z_y - m) - \log\sum_k e^{z_k - m} .$$
 #
 # The first difference of two nearby floats is exact, and the logarithm is small. This is what `log_softmax` does, and what the
@@ -170,10 +173,10 @@ claim(
 
 # %% [markdown]
 # ### The experiment: a classifier whose logits grow
-# A linear softmax classifier is fitted to handwritten digits until at most one of 1,437 training rows is wrong. From there on,
-# training does little but scale its weights up. We do that by hand: multiply the logits by a scale, round them to a format, and compute
-# the loss of the held-out rows by three formulas. *Naive* takes logarithm and quotient of the exponentials as they come. *Log of the
-# softmax* shifts by the maximum, makes probabilities, and takes the logarithm of the right one. *Log-softmax* is the formula above.
+# A linear softmax classifier is fitted to handwritten digits until at most one of 1,437 training rows is wrong. From there on, training
+# does little but scale its weights up. We do that by hand: multiply the logits by a scale, round them to a format, and compute the loss of
+# the held-out rows by three formulas. *Naive* takes logarithm and quotient of the exponentials as they come. *Log of the softmax* shifts by
+# the maximum, makes probabilities, and takes the logarithm of the right one. *Log-softmax* is [the formula above](#eq-log-softmax).
 #
 # #### What must hold
 # Fixed after a look at five seeds (0 to 4); the run below has two of them.
@@ -248,7 +251,8 @@ claim("ours pulls with −1 and 1", slope, torch.tensor([[-1.0, 1.0]]), 1e-6)
 # %% [markdown]
 # ### When to use it
 # Always when a softmax is followed by a logarithm, which is always when it is trained. The probability itself is for people and for
-# thresholds. Subtracting the maximum costs one more look at each row; section 3 asks what that look costs, and whether it can be saved.
+# thresholds. Subtracting the maximum costs one more look at each row; [section 3](#two_pass_softmax) asks what that look costs, and whether
+# it can be saved.
 #
 # ### Exercises
 # **Exercise 1. Write the log-sum-exp.** Of one row `z`, finite whenever the logits are; −∞ where every class is masked.
@@ -264,7 +268,7 @@ def log_sum_exp(z):
 exercises.check_log_sum_exp(log_sum_exp)
 
 # %% [markdown]
-# *Solution.* Take the maximum out and put it back. Where even the maximum is $-\infty$, shift by 0.
+# *Solution.* Take [the maximum out](#eq-log-sum-exp) and put it back. Where even the maximum is $-\infty$, shift by 0.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -280,7 +284,8 @@ verdict
 
 # %% [markdown]
 # ## 2 Where a probability becomes 1
-# *origin: likelihood · inputs: logits in a float format · a preview of Softmax Collapse (chapter 70)*
+# *origin: likelihood · inputs: logits in a float format · a preview of
+# [Softmax Collapse](70_grokking_and_softmax_collapse.ipynb#softmax_collapse) (chapter 70)*
 #
 # **Predict first.** Three logits, (20, 0, 0), and the first class is right. The true probability is $1 - 4 \cdot 10^{-9}$: good, not
 # perfect. In float32, how large is the gradient on the right logit? And on the two wrong ones? Look at the number line: put `gap` to
@@ -314,6 +319,7 @@ for name, dtype in FORMATS.items():
 #
 # Once $e^{-g} \le \varepsilon/2$, the denominator is 1 and so is $p_y$. Solve for the gap:
 #
+# <a id="eq-collapse-gap"></a>
 # $$g = -\log\frac{\varepsilon}{2} = k \log 2 .$$
 #
 # Each binary digit buys 0.69 nats. That is all that a format can tell apart from certainty.
@@ -335,9 +341,9 @@ for name, dtype in FORMATS.items():
     claim(f"{name}: a tenth of a nat after, collapsed", bool(collapsed(after)))
 
 # %% [markdown]
-# The gradient of cross-entropy is $p - e_y$. On the right class that is $p_y - 1$, which is now exactly 0. The loss, $-\log 1$, is
-# exactly 0 as well. The wrong classes still get their $p_k$, a small number that the format holds without trouble. So a network goes on
-# pushing wrong logits down, and no longer pulls the right one up.
+# [The gradient of cross-entropy](01_from_likelihood_to_cross_entropy.ipynb#eq-expected-minus-observed) is $p - e_y$. On the right class
+# that is $p_y - 1$, which is now exactly 0. The loss, $-\log 1$, is exactly 0 as well. The wrong classes still get their $p_k$, a small
+# number that the format holds without trouble. So a network goes on pushing wrong logits down, and no longer pulls the right one up.
 
 # %%
 logits = torch.tensor([[20.0, 0.0, 0.0]])
@@ -396,7 +402,8 @@ claim(
 
 # %% [markdown]
 # ### The experiment: who still has something to say
-# The same classifier as in section 1, and now the rows that it was trained on. How many of them have collapsed at each scale?
+# The same classifier as in [section 1](#1-Overflow,-and-the-log-sum-exp), and now the rows that it was trained on. How many of them have
+# collapsed at each scale?
 #
 # #### What must hold
 # Fixed after a look at five seeds (0 to 4); the run has two of them.
@@ -434,9 +441,9 @@ show(
 
 # %% [markdown]
 # A longer format postpones the silence, it does not prevent it. Nothing is wrong with the classifier here: it has learned its training
-# rows, and there was little left to learn. It matters when a network has memorised its training set and is about to find the rule
-# behind it, long afterwards. The paper on Softmax Collapse (Prieto et al. 2025) shows networks for which this rounding is the reason
-# that they never do. [Chapter 70](70_grokking_and_softmax_collapse.ipynb) repeats it, and finds another reason that comes first.
+# rows, and there was little left to learn. It matters when a network has memorised its training set and is about to find the rule behind
+# it, long afterwards. The paper on Softmax Collapse (Prieto et al. 2025) shows networks for which this rounding is the reason that they
+# never do. [Chapter 70](70_grokking_and_softmax_collapse.ipynb#softmax_collapse) repeats it, and finds another reason that comes first.
 #
 # ### Why does this differ from what I read about mixed precision?
 # - **Loss scaling does not help.** It multiplies the gradient by a constant to keep it from underflowing. Here the gradient is 0 before
@@ -454,9 +461,9 @@ claim("scaled by 2^16 before the derivative, 0 is still 0", gradient_of(logits)[
 
 # %% [markdown]
 # ### When to use it
-# As a diagnostic, in long runs that are past fitting their training set: count collapsed rows in the dtype that the loss is computed
-# in. If the share is near 1, a smaller loss is no sign of learning. Remedies are another function than the exponential (StableMax), a
-# penalty on $L$, label smoothing, or float64 for the softmax alone.
+# As a diagnostic, in long runs that are past fitting their training set: count collapsed rows in the dtype that the loss is computed in. If
+# the share is near 1, a smaller loss is no sign of learning. Remedies are another function than the exponential
+# ([StableMax](70_grokking_and_softmax_collapse.ipynb#eq-stablemax)), a penalty on $L$, label smoothing, or float64 for the softmax alone.
 #
 # ### Exercises
 # **Exercise 2. The gap of a format.** A format has `digits` binary digits, with the leading 1. From which gap of two logits on does
@@ -473,7 +480,8 @@ def gap_of(digits):
 exercises.check_collapse_gap(gap_of)
 
 # %% [markdown]
-# *Solution.* The step above 1 is $2^{1-k}$; half of it, $2^{-k}$, is lost. $e^{-g} = 2^{-k}$ gives $g = k\log 2$.
+# *Solution.* The step above 1 is $2^{1-k}$; half of it, $2^{-k}$, is lost. $e^{-g} = 2^{-k}$ gives [the gap](#eq-collapse-gap)
+# $g = k\log 2$.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -541,17 +549,20 @@ steps_explorer
 # Two ideas save the walk for the maximum. The first, **online softmax** (Milakov & Gimelshein 2018), keeps the maximum *so far*, and
 # mends the sum whenever it changes:
 #
+# <a id="eq-online-softmax"></a>
 # $$m \leftarrow \max(m, x), \qquad s \leftarrow s\, e^{m_{\text{old}} - m} + e^{x - m} .$$
 #
 # The second, **two-pass softmax**, asks why the maximum was needed: because $e^x$ does not fit into a float. A float has a mantissa and
 # an exponent, and only the exponent is too short. So it keeps its own. Write
 #
+# <a id="eq-two-pass"></a>
 # $$e^x = 2^{x \log_2 e} = m \cdot 2^n, \qquad n = \operatorname{round}(x \log_2 e), \quad m = e^{\,x - n \log 2} .$$
 #
 # What is left for the exponential lies between $-\frac12\log 2$ and $\frac12\log 2$, so $m$ lies between 0.707 and 1.415, and a
 # polynomial of degree five computes it to the last digits. The whole number $n$ may be as large as it likes. Two such pairs add like
 # numbers in scientific notation, the smaller one shifted to the larger:
 #
+# <a id="eq-add-pairs"></a>
 # $$(m_1, n_1) + (m_2, n_2) = \bigl(m_1 2^{n_1 - n} + m_2 2^{n_2 - n},\; n\bigr), \qquad n = \max(n_1, n_2) .$$
 #
 # A power of two is made by writing bits, not by an exponential. At the end $p_i = (m_i / m_\Sigma)\, 2^{n_i - n_\Sigma}$, and the
@@ -578,8 +589,9 @@ claim(
 )
 
 # %% [markdown]
-# Addition of pairs is associative, up to rounding. So the row may be cut anywhere, among vector lanes, blocks or devices, and the
-# parts be joined in any order. The engines of chapter 03 keep *states* of this kind for every statistic.
+# Addition of pairs is associative, up to rounding. So the row may be cut anywhere, among vector lanes, blocks or devices, and the parts be
+# joined in any order. The engines of chapter 03 keep *states* of this kind for every statistic, and
+# [join them](03_losses_from_row_statistics.ipynb#eq-join-blocks) in the same way.
 
 # %%
 long_row = 30 * torch.randn(600, generator=generator)
@@ -735,8 +747,8 @@ show(
 # The right picture holds two lessons that were not asked for. The three algorithms that subtract a maximum are all off by $10^{-6}$,
 # several times more than two-pass: $x - m$ is rounded, by half a unit in *its* last place, and an absolute error of the exponent is a
 # relative error of the probability. Two-pass reduces its argument exactly. And a sum of 64 million float32 numbers, kept in few
-# accumulators, loses digits as it grows, because each term falls between the numbers that lie around the sum; section 2 again. Ours are
-# summed in blocks, and the blocks in float64.
+# accumulators, loses digits as it grows, because each term falls between the numbers that lie around the sum;
+# [section 2](#2-Where-a-probability-becomes-1) again. Ours are summed in blocks, and the blocks in float64.
 #
 # ### Why does this differ from the paper, and from the library I know?
 # - **Ratio.** The paper reports up to 1.28 with AVX-512 and 1.18 with AVX2, out of cache. The ratio follows from two prices, of a walk over
@@ -749,8 +761,9 @@ show(
 #   digits in the high part. The next cell shows it.
 # - **In NumPy or eager PyTorch the idea gains nothing.** There each operation is a walk over memory of its own, and two-pass has more
 #   operations. It needs a compiler: here numba, which is a wheel on every platform, makes the vectors.
-# - **On a GPU** the row often fits on chip, and one read is enough (chapter 03). The same four algorithms are in
-#   `lossbook.kernels.softmax_triton`. What remains useful there is the pair: it joins parts of a row without an exponential.
+# - **On a GPU** the row often fits on chip, and one read is enough ([chapter 03](03_losses_from_row_statistics.ipynb#cce)). The same four
+#   algorithms are in `lossbook.kernels.softmax_triton`. What remains useful there is the pair: it joins parts of a row without an
+#   exponential.
 
 
 # %%
@@ -808,7 +821,8 @@ def add(first, second):
 exercises.check_add_pairs(add)
 
 # %% [markdown]
-# *Solution.* Keep the larger exponent; shift each mantissa by the difference, which is never positive. $2^{-\infty}$ is 0.
+# *Solution.* By [the rule for two pairs](#eq-add-pairs) keep the larger exponent; shift each mantissa by the difference, which is never
+# positive. $2^{-\infty}$ is 0.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -830,9 +844,10 @@ verdict
 
 # %% [markdown]
 # ## What to read next
-# Chapter 03 turns the log-sum-exp and a handful of other numbers of a row into an engine for every loss of this book. [Chapter 70](70_grokking_and_softmax_collapse.ipynb) takes
-# up the collapse of section 2, and asks what it has to do with networks that do not generalise. [The atlas](00_start_here.ipynb#The-atlas) shows which
-# of them is there.
+# [Chapter 03](03_losses_from_row_statistics.ipynb) turns the log-sum-exp and a handful of other numbers of a row into an engine for every
+# loss of this book. [Chapter 70](70_grokking_and_softmax_collapse.ipynb) takes up the collapse of
+# [section 2](#2-Where-a-probability-becomes-1), and asks what it has to do with networks that do not generalise.
+# [The atlas](00_start_here.ipynb#The-atlas) shows which of them is there.
 #
 # ## References
 # - Blanchard, P., Higham, D. J. & Higham, N. J. (2021). Accurately computing the log-sum-exp and softmax functions. *IMA Journal of
@@ -841,4 +856,4 @@ verdict
 # - Dukhan, M. & Ablavatski, A. (2020). The two-pass softmax algorithm. arXiv 2001.04438.
 # - Goldberg, D. (1991). What every computer scientist should know about floating-point arithmetic. *ACM Computing Surveys* 23, 5-48.
 # - Milakov, M. & Gimelshein, N. (2018). Online normalizer calculation for softmax. arXiv 1805.02867.
-# - Prieto, L., Barsbey, M., Mediano, P. & Birdal, T. (2025). Grokking at the edge of numerical stability. ICLR, arXiv 2501.04697.
+# - Prieto, L., Barsbey, M., Mediano, P. & Birdal, T. (2025). Grokking at the edge of numerical stability. *ICLR*, arXiv 2501.04697.

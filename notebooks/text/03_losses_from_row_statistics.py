@@ -108,8 +108,9 @@ compose_explorer
 
 # %% [markdown]
 # ### Where it comes from
-# Look at the losses so far and ask what they read of a row $z$. Cross-entropy reads $z_y$ and $L = \log\sum_j e^{z_j}$. The whole comp-sum
-# family reads $z_y - L$. Squared error reads $\sum_j z_j^2$ and $z_y$. These numbers are **row statistics**, and there are not many:
+# Look at the losses so far and ask what they read of a row $z$. Cross-entropy reads $z_y$ and $L = \log\sum_j e^{z_j}$. The whole
+# [comp-sum family](01_from_likelihood_to_cross_entropy.ipynb#eq-comp-sum) reads $z_y - L$. Squared error reads $\sum_j z_j^2$ and $z_y$.
+# These numbers are **row statistics**, and there are not many:
 
 # %%
 for name, meaning in NAMES.items():
@@ -156,6 +157,7 @@ claim(
 # every class gets the same *function* of its own score: $p_j$ from $L$, $2z_j$ from $\sum z^2$, $\sigma(z_j)$ from
 # $\sum\operatorname{softplus}(z)$. If $s_k$ is the target's score, the right class gets 1 and the others nothing. So
 #
+# <a id="eq-two-effects"></a>
 # $$\frac{\partial \ell}{\partial z_j} = \underbrace{\sum_k c_k\,\varphi_k(z_j)}_{\text{on every class}} + \underbrace{c_y\,[j = y]}_{\text{at the right class}} .$$
 #
 # For $-\log p_y + \lambda L^2$: every class gets $(1 + 2\lambda L)\,p_j$, the right one $-1$ besides. The bars of the explorer are these two.
@@ -193,8 +195,9 @@ claim("50 random compositions: two effects, and nothing else", worst, at_most=1e
 # %% [markdown]
 # #### Two further consequences
 # *A row may be read in pieces.* Every statistic is a sum of some kind, so what two blocks of classes have seen can be joined. For $L$ keep
-# the pair $(m, s)$, the largest score and $\sum e^{z_j - m}$. Then
+# the pair $(m, s)$ of [online softmax](02_softmax_and_its_numerics.ipynb#eq-online-softmax), the largest score and $\sum e^{z_j - m}$. Then
 #
+# <a id="eq-join-blocks"></a>
 # $$(m_1, s_1) \oplus (m_2, s_2) = \bigl(m,\; s_1 e^{m_1 - m} + s_2 e^{m_2 - m}\bigr), \qquad m = \max(m_1, m_2),$$
 #
 # in any order, over any number of blocks, of processes, of machines. Exercise 2 asks you for it.
@@ -209,9 +212,9 @@ claim("50 random compositions: two effects, and nothing else", worst, at_most=1e
 # > losses of every origin. Limits: `row` may be any differentiable function; a loss that sorts a row or searches it is not of this kind.
 #
 # ### What to look for in the picture
-# *Cross-entropy*: blue bars are $p_j$, the orange one is $-1$. *Label smoothing*: turn up `spread`; where $p_j$ has died, a level pull of
-# $-\varepsilon/V$ remains. *Each class by itself*: move the spread; blue is $\sigma(z_j)$ and does not care what the other scores are.
-# *Least squares*: on the right a fourth bar appears, of an engine that forms no scores. Let `rows N` grow and compare.
+# *Cross-entropy*: the plain bars (blue) are $p_j$, the striped one (orange) is $-1$. *Label smoothing*: turn up `spread`; where $p_j$ has
+# died, a level pull of $-\varepsilon/V$ remains. *Each class by itself*: move the spread; the plain bars are $\sigma(z_j)$ and do not care
+# what the other scores are. *Least squares*: on the right a fourth bar appears, of an engine that forms no scores. Let `rows N` grow and compare.
 
 # %%
 seen = compose_explorer.move_every_control()
@@ -326,7 +329,8 @@ def two_effects_by_hand(logits, target, strength):
 exercises.check_two_effects(two_effects_by_hand)
 
 # %% [markdown]
-# *Solution.* $\ell = L - z_y + \lambda L^2$. So $c_L = 1 + 2\lambda L$ and $c_y = -1$; and $\partial L/\partial z_j = p_j$.
+# *Solution.* $\ell = L - z_y + \lambda L^2$. So [the two effects](#eq-two-effects) have $c_L = 1 + 2\lambda L$ and $c_y = -1$; and
+# $\partial L/\partial z_j = p_j$.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -359,9 +363,10 @@ verdict
 # *(Sorted well, four blocks in five are skipped. The gradient by the features is then off by 5 % after 60 steps, and by 12 % after 20.)*
 #
 # ### Where it comes from
-# The loss needs $z_y$, one dot product a row, and $L$, which section 1 joins from blocks. So the forward pass visits block after block of
-# the product $XW^\top$ and keeps two numbers a row. The backward pass visits them again, forms
+# The loss needs $z_y$, one dot product a row, and $L$, which [section 1 joins from blocks](#eq-join-blocks). So the forward pass visits
+# block after block of the product $XW^\top$ and keeps two numbers a row. The backward pass visits them again, forms
 #
+# <a id="eq-cut-cross-entropy"></a>
 # $$G_{ij} = p_{ij} - [j = y_i], \qquad \frac{\partial\ell}{\partial X} = G W, \qquad \frac{\partial\ell}{\partial W} = G^\top X,$$
 #
 # block by block, and forgets it. That is **cut cross-entropy**. There are two ways to cut. All classes of *some rows* at a time (chunks): a
@@ -403,6 +408,7 @@ claim(
 # cut cross-entropy skips a block of $128 \times 128$ where *every* $|G_{ij}| < \varepsilon$. A single large entry keeps its block. That is why
 # the classes are first sorted by their mean logit: those that matter gather in few blocks. What is lost is bounded,
 #
+# <a id="eq-filter-bound"></a>
 # $$\Bigl|\Delta\frac{\partial \ell_i}{\partial x_{id}}\Bigr| \le \varepsilon \sum_j |W_{jd}|,$$
 #
 # but the bound is a sum over *all* classes. It allows a great deal, and the entries that are skipped are no noise: each is a small push
@@ -442,8 +448,9 @@ claim(
 #
 # ### What to look for in the picture
 # The model below is a small one: two words before, 32 features, one tanh layer, 60 steps. It begins at the logarithms of the words'
-# frequencies, the optimal constant of chapter 01. Right, the softmax of a held-out word, sorted. Between 400 and 500 classes lie
-# above $\varepsilon$, and almost 16,000 below. Scrub through the steps: there is much to learn about the first hundred, and little about the tail.
+# frequencies, [the optimal constant of chapter 01](01_from_likelihood_to_cross_entropy.ipynb#eq-optimal-constant). Right, the softmax of a
+# held-out word, sorted. Between 400 and 500 classes lie above $\varepsilon$, and almost 16,000 below. Scrub through the steps: there is
+# much to learn about the first hundred, and little about the tail.
 
 # %%
 model_run = language_model.run(language_model.SCALES["small"], progress=False)
@@ -465,9 +472,9 @@ claim(
 
 # %% [markdown]
 # ### The experiment: memory, a language model, and the filter
-# First the memory, counted as in section 1, for more and more rows and classes at 64 features. Then the model: trained with the logits
-# held, with chunks, and with tiles and the filter, from the same start on the same batches. At every twentieth step the gradient of 512
-# held-out words is looked at, with the classes cut into blocks in three orders.
+# First the memory, counted as in [section 1](#1-A-row-of-scores,-and-the-few-numbers-a-loss-sees), for more and more rows and classes at 64
+# features. Then the model: trained with the logits held, with chunks, and with tiles and the filter, from the same start on the same
+# batches. At every twentieth step the gradient of 512 held-out words is looked at, with the classes cut into blocks in three orders.
 #
 # #### What must hold
 # Fixed after a look at five seeds (0 to 4); the run has one of them.
@@ -539,7 +546,7 @@ show(
     "(left) and of rows at 16,000 classes (right), both axes logarithmic. Held logits climb "
     f"in proportion, to {most['held']:.0f}. Chunks stay at {most['chunked']:.1f} and tiles at "
     f"{most['tile']:.1f}. The Gram engine of section 3 grows with the rows only, to {most['Gram']:.1f}.",
-    caption="How to read it: blue is what a plain implementation holds. The level lines do not "
+    caption="How to read it: the discs (blue) are what a plain implementation holds. The level lines do not "
     "know how large the vocabulary is.",
 )
 
@@ -586,8 +593,9 @@ claim("the loss falls (nats)", falls.iloc[0] - falls.iloc[-1], at_least=0.1)
 # %% [markdown]
 # **When the filter lies.** It was made for a peaked softmax in half precision. The next run applies it to other gradients: 16,384 classes,
 # right ones drawn by Zipf's law, and rows of the weight that share half of their length. *What must hold*, seen in 5 of 5 seeds: at
-# deviations 1 and 3 nothing is skipped, so nothing is gained; where all logits are equal, as in the first step of a network that begins
-# at zero, and under StableMax, more than half of the mass is lost, and the gradient by the features is off by a fifth or more.
+# deviations 1 and 3 nothing is skipped, so nothing is gained; where all logits are equal, as in the first step of a network that begins at
+# zero, and under [StableMax](70_grokking_and_softmax_collapse.ipynb#eq-stablemax), more than half of the mass is lost, and the gradient by
+# the features is off by a fifth or more.
 
 # %%
 lost_run = gradient_filter.run(gradient_filter.SCALES["small"], progress=False)
@@ -688,7 +696,7 @@ def combine(first, second):
 exercises.check_combine(combine)
 
 # %% [markdown]
-# *Solution.* Both sums are brought to the larger maximum first.
+# *Solution.* [Both sums](#eq-join-blocks) are brought to the larger maximum first.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -729,11 +737,13 @@ z_explorer
 # Standardise the row as one would standardise exam marks, $\hat z_j = (z_j - \mu)/\sigma$, with mean and deviation over the $V$ scores. Ask
 # that the right class stand high. A softplus makes it a loss,
 #
+# <a id="eq-z-loss"></a>
 # $$\ell(z, y) = \frac1a \log\bigl(1 + e^{a(b - \hat z_y)}\bigr) .$$
 #
 # $b$ is the standard score that is enough, $a$ how sharply "enough" is meant. Differentiate. $\hat z_y$ moves with $z_y$, with $\mu$ and with
 # $\sigma$, and the two effects are plain:
 #
+# <a id="eq-z-loss-gradient"></a>
 # $$\frac{\partial \ell}{\partial z_j} = -\frac{s}{\sigma}\Bigl([j = y] - \frac1V - \frac{\hat z_y \hat z_j}{V}\Bigr), \qquad
 # s = \frac{1}{1 + e^{-a(b - \hat z_y)}} .$$
 #
@@ -794,6 +804,7 @@ claim(
 # #### The Gram trick
 # Now let the scores be products, $z_j = w_j \cdot x$. What the loss needs of them is
 #
+# <a id="eq-gram"></a>
 # $$z_y = w_y \cdot x, \qquad \sum_j z_j = \Bigl(\sum_j w_j\Bigr)\cdot x, \qquad \sum_j z_j^2 = \sum_j x^\top w_j w_j^\top x = x^\top (W^\top W)\,x .$$
 #
 # $\sum_j w_j$ and $W^\top W$ do not depend on $x$. They are a vector of $D$ numbers and a $D \times D$ matrix, made once a batch. After that a
@@ -1027,7 +1038,7 @@ def square_sum(gram, features):
 exercises.check_square_sum(square_sum)
 
 # %% [markdown]
-# *Solution.* $x^\top (W^\top W)\,x$ for each row: multiply by the matrix, then by $x$ entry by entry, and sum.
+# *Solution.* [$x^\top (W^\top W)\,x$](#eq-gram) for each row: multiply by the matrix, then by $x$ entry by entry, and sum.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -1093,13 +1104,16 @@ for name, loss, expected in (("SigLIP", siglip, 1), ("InfoNCE", info_nce, 4)):
 # a softmax over the row of scores, and, from the other side, over the column. No entry has a gradient before its whole row and column
 # have been added up. With the batch spread over many machines, that is what they wait for.
 #
-# SigLIP asks less. Take every pair by itself: do these two belong together? That is the logistic loss of chapter 01, $n^2$ times:
+# SigLIP asks less. Take every pair by itself: do these two belong together? That is
+# [the logistic loss of chapter 01](01_from_likelihood_to_cross_entropy.ipynb#3-The-loss-you-mean-and-the-loss-you-train), $n^2$ times:
 #
+# <a id="eq-siglip"></a>
 # $$\ell = \frac1n \sum_{ij} \log\bigl(1 + e^{-y_{ij} z_{ij}}\bigr), \qquad z_{ij} = s\, x_i \cdot t_j + b, \qquad y_{ij} = \pm 1 .$$
 #
 # Write $\operatorname{softplus}(z) = \log(1 + e^z)$. Since $\operatorname{softplus}(-z) = \operatorname{softplus}(z) - z$, the sign
 # disappears,
 #
+# <a id="eq-siglip-statistics"></a>
 # $$n\,\ell = \sum_{ij} \operatorname{softplus}(z_{ij}) - \sum_i z_{ii},$$
 #
 # and what is left is two row statistics. A sum over pairs is a sum over blocks of pairs. Each machine keeps its images, the captions
@@ -1143,6 +1157,7 @@ claim(
 # %% [markdown]
 # The gradient has no denominator either:
 #
+# <a id="eq-siglip-gradient"></a>
 # $$\frac{\partial \ell}{\partial z_{ij}} = \frac1n\bigl(\sigma(z_{ij}) - [i = j]\bigr).$$
 #
 # One thing needs care. At the start similarities are near 0, so $z \approx b$. With $b = 0$ each of the $n - 1$ wrong captions is pushed
@@ -1317,8 +1332,8 @@ claim(
 #   like an oversight and is the published scale; a mean over all pairs would make the pull on right pairs fade as $1/n$.
 # - **Chunks.** A chunked loop over the same identity, as libraries have it, saves nothing by itself: autograd keeps every chunk until the
 #   backward pass. Here each chunk becomes its gradient at once, and only then is the next one made.
-# - **Filtering the gradient**, as in the section on cut cross-entropy, must not be used: at the start all wrong pairs together weigh a
-#   good deal, and each lies below the threshold $2^{-12}$.
+# - **Filtering the gradient**, as in [the section on cut cross-entropy](#cce), must not be used: at the start all wrong pairs together
+#   weigh a good deal, and each lies below the threshold $2^{-12}$.
 
 # %%
 claim("a wrong pair at the start lies below the filter's 2⁻¹²", push, at_most=2**-12)
@@ -1396,11 +1411,14 @@ for name, table, area, loss in (
 # Pool the scores of all queries: right ones $s^+$ and wrong ones $s^-$. The **area under the ROC curve** is the chance that a right score
 # beats a wrong one, *whichever query each belongs to*,
 #
+# <a id="eq-auc"></a>
 # $$\mathrm{AUC} = P(s^+ > s^-) + \tfrac12 P(s^+ = s^-),$$
 #
-# which is the statistic of Mann and Whitney, up to a factor. Its complement counts lost comparisons, a zero-one loss, and chapter 01 has
-# shown what to do with those: put a smooth bound over the step. The logistic one gives
+# which is the statistic of Mann and Whitney, up to a factor. Its complement counts lost comparisons, a zero-one loss, and
+# [chapter 01](01_from_likelihood_to_cross_entropy.ipynb#3-The-loss-you-mean-and-the-loss-you-train) has shown what to do with those: put a
+# smooth bound over the step. The logistic one gives
 #
+# <a id="eq-mann-whitney"></a>
 # $$\ell_{\text{pairs}} = \operatorname{mean}_{i,\, s^-}\ \operatorname{softplus}\Bigl(\frac{s^- - s^+_i}{\tau}\Bigr), \qquad
 # 1 - \mathrm{AUC} \le \frac{\ell_{\text{pairs}}}{\log 2},$$
 #
@@ -1408,6 +1426,7 @@ for name, table, area, loss in (
 #
 # InfoNCE does not ask this question. Add $h$ to all scores of a query: its softmax stays, so the derivative of its loss by $h$ is
 #
+# <a id="eq-blind-to-offset"></a>
 # $$\sum_j \bigl(p_j - [j = y]\bigr) = 1 - 1 = 0,$$
 #
 # always, for every network. Whatever in the scorer depends on the query alone is neither punished nor learned.
@@ -1601,7 +1620,7 @@ for temperature, least in ((1.0, 0.1269), (0.05, 0.0)):
 # query sees out of a scorer trained by InfoNCE, or give them a weight decay: nothing else holds them.
 #
 # ### Exercises
-# **Exercise 5. Who pulls a right score?** Write the slope of $\ell_{\text{pairs}}$ by each right score.
+# **Exercise 5. Who pulls a right score?** Write the slope of [$\ell_{\text{pairs}}$](#eq-mann-whitney) by each right score.
 
 
 # %% tags=["exercise"]
@@ -1660,6 +1679,7 @@ claim("the best right score has a slope above 0: a step lowers it", by_softmax[0
 # ### Where it comes from
 # With a set $P$ of right labels, the usual way is one softmax over all labels and a target of $1/|P|$ on each right one:
 #
+# <a id="eq-softmax-of-many"></a>
 # $$\ell = -\frac1{|P|} \sum_{i \in P} \log p_i, \qquad \frac{\partial \ell}{\partial z_i} = p_i - \frac{1}{|P|} \quad (i \in P).$$
 #
 # A right label with more than its share is pushed *down*. The loss cannot fall below $\log|P|$, and reaches it only when all right labels
@@ -1668,6 +1688,7 @@ claim("the best right score has a slope above 0: a step lowers it", by_softmax[0
 # So take the other right labels out of the denominator. Let $M = \log\sum_{n \notin P} e^{z_n}$ be the log-sum-exp of the wrong ones (the
 # statistic `others_logsumexp`). Each right label plays against the wrong ones alone:
 #
+# <a id="eq-decoupled"></a>
 # $$\ell = \frac1{|P|} \sum_{i \in P} \operatorname{softplus}(M - z_i), \qquad
 # \frac{\partial \ell}{\partial z_i} = -\frac{1 - \pi_i}{|P|}, \quad \pi_i = \sigma(z_i - M).$$
 #
@@ -1678,6 +1699,7 @@ claim("decoupled, worked by hand", decoupled_softmax_loss(row, both), 0.288726, 
 claim("one softmax over all labels", cross_entropy(row, halves), 0.940190, 1e-6)
 
 
+# %% tags=["answer"]
 def decoupled_slope(scores, target):
     """By hand, for one row: right labels −(1 − π)/|P|, wrong ones their share of what is missing."""
     right = torch.zeros_like(scores, dtype=torch.bool).scatter(1, target, True)
@@ -1689,6 +1711,8 @@ def decoupled_slope(scores, target):
 
 
 check_gradient(decoupled_softmax_loss, decoupled_slope, row, both)
+
+# %%
 claim(
     "both right labels are pulled up",
     slope(lambda z: decoupled_softmax_loss(z, both), row)[0, :2],
@@ -1748,9 +1772,9 @@ claim("for less than a fifth of the memory", less / held, at_most=0.2)
 # > is wrong.
 #
 # ### What to look for in the picture
-# The explorer of section 4 again. In the presets at the end of its list caption 2 is right for image 1 too, and lies behind. *softmax,
-# two right texts* pushes caption 1, the better one, away until they are level. Choose *decoupled*: both are drawn closer, the one behind
-# harder.
+# The explorer of [section 4](#siglip) again. In the presets at the end of its list caption 2 is right for image 1 too, and lies behind.
+# *softmax, two right texts* pushes caption 1, the better one, away until they are level. Choose *decoupled*: both are drawn closer, the one
+# behind harder.
 
 # %%
 for preset in ("the better of two right texts, by softmax", "the same, decoupled"):
@@ -1761,7 +1785,7 @@ for preset in ("the better of two right texts, by softmax", "the same, decoupled
 # ### The experiment: two hundred labels, one to eight of them right
 # Labels are points on a sphere, a query is the noisy mean of one to eight of them; a query with one label is eight times as frequent as
 # one with eight. A map of queries and a table of labels are learned, scores are cosines over 0.05. Three losses from the same start: a
-# yes or no for each label with a learned bias, as in SigLIP (*binary*); one *softmax*; *decoupled softmax*.
+# yes or no for each label with a learned bias, as in [SigLIP](#eq-siglip) (*binary*); one *softmax*; *decoupled softmax*.
 #
 # #### What must hold
 # Fixed after a look at five seeds (0 to 4); the run has two of them. 4,000 held-out queries.
@@ -1823,7 +1847,8 @@ show(
 # ### Why does this differ from the paper, and from the library I know?
 # - **−∞, not −100.** The authors' code sets the scores of right labels to −100 before the log-sum-exp. Here they are left out. The two
 #   differ when all labels are right, and when scores reach that far down.
-# - **The baseline.** Their softmax sums over right labels where the formula above has the mean; queries with many labels then weigh more.
+# - **The baseline.** Their softmax sums over right labels where [the formula above](#eq-softmax-of-many) has the mean; queries with many
+#   labels then weigh more.
 # - **The name.** The *decoupled contrastive loss* of Yeh et al. takes the right label out of its own denominator, $M - z_i$. That has no
 #   lower bound. Here the right label stays in.
 # - **The other half of the paper**, a soft top-$k$ operator that trains the first $k$ places directly, needs a threshold search and no
@@ -1842,7 +1867,7 @@ claim("with −100 in place of −∞ a right label costs twenty", with_hundred.
 # If you know nothing about which negatives are false, no denominator can be cleaned; prefer the sigmoid.
 #
 # ### Exercises
-# **Exercise 6. Pull every right label.** Write the gradient of the decoupled softmax by the scores of one query.
+# **Exercise 6. Pull every right label.** Write the gradient of [the decoupled softmax](#eq-decoupled) by the scores of one query.
 
 
 # %% tags=["exercise"]
@@ -1872,35 +1897,28 @@ claim("the solution passes its check", verdict.passed)
 verdict
 
 # %% [markdown]
-# (for the keeper: references of this half)
-#
-# - Gupta, N., Khatri, D., Rawat, A. S., Bhojanapalli, S., Jain, P. & Dhillon, I. (2024). Dual-encoders for extreme multi-label
-#   classification. *ICLR*, arXiv 2310.10636.
-# - Mann, H. B. & Whitney, D. R. (1947). On a test of whether one of two random variables is stochastically larger than the other. *Annals
-#   of Mathematical Statistics* 18, 50-60.
-# - van den Oord, A., Li, Y. & Vinyals, O. (2018). Representation learning with contrastive predictive coding. arXiv 1807.03748.
-# - Radford, A. et al. (2021). Learning transferable visual models from natural language supervision. *ICML*, arXiv 2103.00020.
-# - Sheikholeslami, S. et al. (2025). Optimizing what matters: AUC-driven learning for robust neural retrieval. arXiv 2510.00137.
-# - Yeh, C.-H. et al. (2022). Decoupled contrastive learning. *ECCV*, arXiv 2110.06848.
-# - Zhai, X., Mustafa, B., Kolesnikov, A. & Beyer, L. (2023). Sigmoid loss for language image pre-training. *ICCV*, arXiv 2303.15343.
-
-# %% [markdown]
 # ## What to read next
-# [Chapter 01](01_from_likelihood_to_cross_entropy.ipynb) has the comp-sum family, which all of this chapter's engines serve. Chapter 10
-# takes the row functions further: focal loss, poly loss, squentropy. Chapter 20 looks at what contrastive losses do to the embeddings.
-# [The atlas](00_start_here.ipynb#The-atlas) shows what is written.
+# [Chapter 01](01_from_likelihood_to_cross_entropy.ipynb#comp_sum) has the comp-sum family, which all of this chapter's engines serve.
+# Chapter 10 takes the row functions further: focal loss, poly loss, squentropy. Chapter 20 looks at what contrastive losses do to the
+# embeddings. [The atlas](00_start_here.ipynb#The-atlas) shows what is written.
 #
 # ## References
+# - de Brébisson, A. & Vincent, P. (2016). An exploration of softmax alternatives belonging to the spherical loss family. *ICLR*, arXiv
+#   1511.05042.
+# - de Brébisson, A. & Vincent, P. (2016). The Z-loss: a shift and scale invariant classification loss belonging to the spherical family.
+#   arXiv 1604.08859.
 # - Chowdhery, A. et al. (2022). PaLM: scaling language modeling with pathways. arXiv 2204.02311.
-# - de Brébisson, A. & Vincent, P. (2016). An exploration of softmax alternatives belonging to the spherical loss family. ICLR, arXiv 1511.05042.
-# - de Brébisson, A. & Vincent, P. (2016). The Z-loss: a shift and scale invariant classification loss. arXiv 1604.08859.
-# - Gupta, N. et al. (2024). Dual-encoders for extreme multi-label classification. ICLR, arXiv 2310.10636.
+# - Gupta, N. et al. (2024). Dual-encoders for extreme multi-label classification. *ICLR*, arXiv 2310.10636.
 # - Hsu, P.-L. et al. (2024). Liger Kernel: efficient Triton kernels for LLM training. arXiv 2410.10989.
-# - Oord, A. van den, Li, Y. & Vinyals, O. (2018). Representation learning with contrastive predictive coding. arXiv 1807.03748.
-# - Prieto, L. et al. (2025). Grokking at the edge of numerical stability. arXiv 2501.04697 (StableMax).
+# - Mann, H. B. & Whitney, D. R. (1947). On a test of whether one of two random variables is stochastically larger than the other. *Annals
+#   of Mathematical Statistics* 18, 50-60.
+# - van den Oord, A., Li, Y. & Vinyals, O. (2018). Representation learning with contrastive predictive coding. arXiv 1807.03748. (InfoNCE.)
+# - Prieto, L., Barsbey, M., Mediano, P. & Birdal, T. (2025). Grokking at the edge of numerical stability. *ICLR*, arXiv 2501.04697.
+# - Radford, A. et al. (2021). Learning transferable visual models from natural language supervision. *ICML*, arXiv 2103.00020. (CLIP.)
 # - Sheikholeslami, N. et al. (2025). Optimizing what matters: AUC-driven learning for robust neural retrieval. arXiv 2510.00137.
-# - Vincent, P., de Brébisson, A. & Bouthillier, X. (2015). Efficient exact gradient update for training deep networks with very large sparse
-#   targets. NIPS, arXiv 1412.7091.
-# - Wijmans, E. et al. (2025). Cut your losses in large-vocabulary language models. ICLR, arXiv 2411.09009.
-# - Zhai, X. et al. (2023). Sigmoid loss for language image pre-training. ICCV, arXiv 2303.15343.
+# - Vincent, P., de Brébisson, A. & Bouthillier, X. (2015). Efficient exact gradient update for training deep networks with very large
+#   sparse targets. *NIPS*, arXiv 1412.7091.
+# - Wijmans, E. et al. (2025). Cut your losses in large-vocabulary language models. *ICLR*, arXiv 2411.09009.
+# - Yeh, C.-H. et al. (2022). Decoupled contrastive learning. *ECCV*, arXiv 2110.06848.
+# - Zhai, X., Mustafa, B., Kolesnikov, A. & Beyer, L. (2023). Sigmoid loss for language image pre-training. *ICCV*, arXiv 2303.15343.
 # - Zipf, G. K. (1935). *The Psycho-Biology of Language*. Houghton Mifflin.

@@ -26,7 +26,7 @@
 # | you need | how much |
 # |---|---|
 # | [chapter 02, section 2](02_softmax_and_its_numerics.ipynb#2-Where-a-probability-becomes-1) | where a probability becomes 1 |
-# | [chapter 01](01_from_likelihood_to_cross_entropy.ipynb) | cross-entropy and its gradient, $p - e_y$ |
+# | [chapter 01](01_from_likelihood_to_cross_entropy.ipynb) | cross-entropy and [its gradient, $p - e_y$](01_from_likelihood_to_cross_entropy.ipynb#eq-expected-minus-observed) |
 # | networks | affine layers with ReLU; what Adam does |
 # | minutes | 120, in three sections |
 #
@@ -92,12 +92,14 @@ scrubber
 # Say a network has $L$ layers, ReLU between them and no biases. Multiply all weights by $c$ and the logits are multiplied by $c^L$; no
 # prediction changes. What does that do to the loss? For one row,
 #
+# <a id="eq-louder"></a>
 # $$-\frac{d}{dc}\,\ell(c\,z)\Big|_{c=1} = z_y - \sum_k p_k z_k .$$
 #
 # The sum is a mean of the logits, so it lies below the largest. Once a row is right, its largest logit is $z_y$, and the derivative is
 # positive: *longer weights lower the loss*, for every row, whatever it is. By Euler's theorem for homogeneous functions the downhill
 # direction has a component along the weights themselves,
 #
+# <a id="eq-naive-minimisation"></a>
 # $$\langle \theta, -\nabla \ell \rangle = L \cdot \operatorname{mean}_i \Bigl(z_{i y_i} - \sum_k p_{ik} z_{ik}\Bigr) > 0 .$$
 #
 # The authors call this *naive loss minimisation*: to lower the loss by saying the same thing louder. Its direction is $\theta$.
@@ -134,10 +136,10 @@ check_gradient(
 )
 # %% [markdown]
 # How far can louder go? The loss of a row that leads by $g$ is about $e^{-g}$, and so is its gradient. Adam divides by the size of the
-# gradient, so the step does not fade with it: the weights keep growing at one pace, and the leads with them. Then the lead reaches the
-# gap of [chapter 02](02_softmax_and_its_numerics.ipynb#2-Where-a-probability-becomes-1): $\log 2^{11}$ in float16, $\log 2^{24}$ in
-# float32, $\log 2^{53}$ in float64. From there $1 + e^{-g}$ is 1, the loss is exactly 0, and so is the pull on the right class. What is
-# left of the gradient are the pushes on the wrong classes, which point somewhere else.
+# gradient, so the step does not fade with it: the weights keep growing at one pace, and the leads with them. Then the lead reaches
+# [the gap of chapter 02](02_softmax_and_its_numerics.ipynb#eq-collapse-gap): $\log 2^{11}$ in float16, $\log 2^{24}$ in float32,
+# $\log 2^{53}$ in float64. From there $1 + e^{-g}$ is 1, the loss is exactly 0, and so is the pull on the right class. What is left of the
+# gradient are the pushes on the wrong classes, which point somewhere else.
 
 # %%
 for name in ("float16", "float32", "float64"):
@@ -167,10 +169,10 @@ claim("the network above, before any training: cosine of −g and θ", at_start,
 
 # %% [markdown]
 # ### What to look for in the picture
-# Right, three training pairs and a held-out one: their logits in order, below the largest, and a dot on the right class. The dotted line
+# Right, three training pairs and a held-out one: their logits in order, below the largest, and a mark on the right class. The dotted line
 # is the gap of the format. As long as the second largest logit lies above it, the softmax knows of a rival. Choose *float16* and walk
 # through the first hundred steps: the curves sink below the line one by one. In *float32* the line lies deeper, and the same happens
-# 1,500 steps later. Choose *perpgrad*: nothing sinks, and the dot of the held-out pair climbs to the top.
+# 1,500 steps later. Choose *perpgrad*: nothing sinks, and the mark of the held-out pair climbs to the top.
 
 # %%
 seen = scrubber.move_every_control()
@@ -184,7 +186,8 @@ print(scrubber.caption)
 # ### The experiment: a rule, and networks that do not look for it
 # Modular addition with $p = 23$, 85 % of the pairs to train on, 46-96-96-23 units, no biases; AdamW without weight decay, learning rate
 # 0.01, $\beta_2 = 0.99$, $\varepsilon = 10^{-25}$, so that tiny gradients still move weights. Four ways: cross-entropy with its softmax in
-# float16, in float32 and in float64, and *perpGrad*, the repair of the next section, as the proof that the rule is there to be found.
+# float16, in float32 and in float64, and *perpGrad*, the repair of
+# [the next section](#2-StableMax-and-perpGrad:-repair-the-softmax,-or-the-gradient), as the proof that the rule is there to be found.
 #
 # #### What must hold
 # Fixed before seeds 0 to 4 were run: the thresholds are those of the paper and of pilots on seeds 100 to 119. The cell below runs all
@@ -344,11 +347,11 @@ claim("the right class is pulled with 4.1e-9", through[0, 0], expected=-4.1e-9, 
 # ### When to use it
 # Log both numbers in every run that goes on past its training accuracy: the share of collapsed rows in the format of the loss, and the
 # cosine with the weights. A cosine near 1 says that the loss falls because the network gets louder. A share near 1 says that it has
-# stopped. Neither is a reason to worry while there is still a training example to learn, or where the weights decay (section 2). What a
-# longer format buys is time.
+# stopped. Neither is a reason to worry while there is still a training example to learn, or where the weights decay
+# ([section 2](#2-StableMax-and-perpGrad:-repair-the-softmax,-or-the-gradient)). What a longer format buys is time.
 #
 # ### Exercises
-# **Exercise 1. Louder.** Write $-\frac{d}{dc} \ell(c\,z)$ at $c = 1$ for one row of logits.
+# **Exercise 1. Louder.** Write $-\frac{d}{dc} \ell(c\,z)$ at $c = 1$ for one row of logits: [what louder weights gain](#eq-louder).
 
 
 # %% tags=["exercise"]
@@ -423,12 +426,14 @@ claim("its pull, in float32", slope[0, 0], expected=-0.004141, tolerance=1e-6)
 # **Repair the softmax.** What rounds is the exponential: 37 nats of lead are a factor of $10^{16}$. Take a function that is positive,
 # increasing and slow,
 #
+# <a id="eq-stablemax"></a>
 # $$s(z) = \begin{cases} z + 1 & z \ge 0 \\ 1/(1 - z) & z < 0 \end{cases} \qquad q_k = \frac{s(z_k)}{\sum_j s(z_j)}, \qquad
 # \ell = -\log q_y .$$
 #
 # Look at its logarithm: $\log s(z) = \operatorname{sign}(z) \log(1 + |z|)$. So StableMax is nothing but a *softmax of the signed logarithms
 # of the scores*, and its gradient follows by the chain rule,
 #
+# <a id="eq-stablemax-gradient"></a>
 # $$\frac{\partial \ell}{\partial z_k} = \frac{q_k - [k = y]}{1 + |z_k|} .$$
 #
 # A lead of $g$ leaves $1 - q_y \approx (V - 1)/g$, and a pull of about $(V-1)/g^2$: small, and never 0. To collapse in float32 the logit
@@ -474,10 +479,12 @@ claim(
 # %% [markdown]
 # **Repair the gradient.** If the part along the weights is what does the harm, take it out. For each weight matrix $w$, as one long vector,
 #
-# $$g_\perp = g - \frac{\langle w, g\rangle}{\|w\|^2}\, w, \qquad g \leftarrow \|g\|\,\frac{g_\perp}{\|g_\perp\|} .$$
+# <a id="eq-perpgrad"></a>
+# $$g_\perp = g - \frac{\langle w, g\rangle}{\lVert w\rVert^2}\, w, \qquad
+# g \leftarrow \lVert g\rVert\,\frac{g_\perp}{\lVert g_\perp\rVert} .$$
 #
-# A step of gradient descent then makes $\|w\|^2$ grow by $\eta^2 \|g\|^2$ and by nothing else. The loss is cross-entropy as before, in
-# float32 as before. It can still fall, but only by giving other answers.
+# A step of gradient descent then makes $\lVert w\rVert^2$ grow by $\eta^2 \lVert g\rVert^2$ and by nothing else. The loss is cross-entropy as
+# before, in float32 as before. It can still fall, but only by giving other answers.
 
 # %%
 w, g = (torch.randn(2, 30, 20, generator=generator(4), dtype=torch.float64)).unbind()
@@ -660,6 +667,7 @@ figure.legend(
     handles=[*left.get_lines(), *middle.get_lines()],
     loc="outside upper left",
     ncols=4,
+    handlelength=3.2,
     fontsize=10,
     frameon=False,
 )
@@ -682,12 +690,13 @@ show(
 # Weight decay repairs the same thing from the other side. It lets the gradient make the weights longer, and shrinks them again: leads stay
 # short, nothing collapses, and an answer that is not kept up by the data fades. perpGrad takes a third of the steps here.
 #
-# Two recorded runs complete the picture. **A transformer** (one layer, width 128 and 2,048 hidden units, as published; $p = 31$, 70 % of the
-# pairs, learning rate 0.001, 1,000 steps, five seeds) takes longer, and the order is the same: alone it stays at 0, with perpGrad it finds
-# the rule, with weight decay 1.5 it is a little behind. **StableMax** on modular addition at the published size is the paper's longest run,
-# 80,000 steps. The recorded one has one seed and 55,500 steps, nearly an hour of one CPU core. Every training pair is right all the time.
-# Held-out accuracy is below 1 % for 20,000 steps; then it grows by two fifths or more every 2,500 up to a quarter, and stands at
-# 0.68 at the end, still rising: grokking, hundreds of times later than perpGrad's. Note the cosine. StableMax does not turn away from naive loss minimisation. It keeps it from ending.
+# Two recorded runs complete the picture. **A transformer** (one layer, width 128 and 2,048 hidden units, as published; $p = 31$, 70 % of
+# the pairs, learning rate 0.001, 1,000 steps, five seeds) takes longer, and the order is the same: alone it stays at 0, with perpGrad it
+# finds the rule, with weight decay 1.5 it is a little behind. **StableMax** on modular addition at the published size is the paper's
+# longest run, 80,000 steps. The recorded one has one seed and 55,500 steps, nearly an hour of one CPU core. Every training pair is right
+# all the time. Held-out accuracy is below 1 % for 20,000 steps; then it grows by two fifths or more every 2,500 up to a quarter, and stands
+# at 0.68 at the end, still rising: grokking, hundreds of times later than perpGrad's. Note the cosine. StableMax does not turn away from
+# [naive loss minimisation](#eq-naive-minimisation). It keeps it from ending.
 
 # %%
 transformer_run = recorded("modular_addition_transformer", modular_addition.Config)
@@ -725,7 +734,7 @@ claim("cosine in the output layer", stable["alignment_output"].iloc[-1], at_leas
 #   decay only, so $\beta_2$ and $\varepsilon$ are PyTorch's 0.999 and $10^{-8}$ whatever the command line says. `perpgrad` does what the code
 #   does, `perpgrad_as_asked` what it was asked to. It makes no difference that matters here.
 # - **A guard.** The released code divides $g_\perp$ by its length, however short. Where $g$ lies along $w$, what is left is rounding, blown
-#   up to full size in an arbitrary direction. `perpendicular` gives 0 below a millionth of $\|g\|$.
+#   up to full size in an arbitrary direction. `perpendicular` gives 0 below a millionth of $\lVert g\rVert$.
 # - **$10^{-30}$ in $s$.** The code has $1/(1 - z + 10^{-30})$ for $z < 0$. That is the same number in every format.
 # - **float64.** The code casts the logits to float64 for StableMax, and so does the experiment. The loss itself does not need it.
 
@@ -761,8 +770,9 @@ claim(
 # ### When to use it
 # perpGrad: where a network knows its training set by heart and a rule is there to be found, and as an instrument, to see whether loudness
 # is what stands in the way. Before a normalisation, which does not see the length of the weights, there is nothing for it to remove: the
-# gradient is perpendicular already. StableMax: where the run is long, and the probabilities are not used as such; its 0.913 at a lead of 20
-# is no calibrated statement. Before either of them try weight decay, which every optimiser has.
+# gradient is perpendicular already ([chapter 71](71_neural_collapse.ipynb#2-Past-zero-error)). StableMax: where the run is long, and the
+# probabilities are not used as such; its 0.913 at a lead of 20 is no calibrated statement. Before either of them try weight decay, which
+# every optimiser has.
 
 # %%
 before_norm = torch.randn(8, 16, generator=generator(5), dtype=torch.float64, requires_grad=True)
@@ -778,7 +788,7 @@ claim(
 
 # %% [markdown]
 # ### Exercises
-# **Exercise 3. Across.** Write perpGrad's gradient of one weight matrix.
+# **Exercise 3. Across.** Write [perpGrad's gradient](#eq-perpgrad) of one weight matrix.
 
 
 # %% tags=["exercise"]
@@ -806,7 +816,7 @@ claim("the solution passes its check", verdict.passed)
 verdict
 
 # %% [markdown]
-# **Exercise 4. StableMax's pull.** Write the gradient of StableMax's cross-entropy by one row of logits.
+# **Exercise 4. StableMax's pull.** Write [the gradient](#eq-stablemax-gradient) of StableMax's cross-entropy by one row of logits.
 
 
 # %% tags=["exercise"]
@@ -863,6 +873,7 @@ lazy_explorer
 # ### Where it comes from
 # Take any network $z(x; \theta)$ and train instead
 #
+# <a id="eq-lazy"></a>
 # $$z_\alpha(x; \theta) = \alpha\,\bigl(z(x; \theta) - z(x; \theta_0)\bigr), \qquad
 # L_\alpha(\theta) = \frac{1}{\alpha^2}\,\frac1P \sum_j \ell\bigl(z_\alpha(x_j), y_j\bigr).$$
 #
@@ -870,6 +881,7 @@ lazy_explorer
 # $\dot\theta = -\partial L_\alpha/\partial\theta = -\frac1\alpha \frac1P \sum_j \ell'_j\, \partial z(x_j)/\partial\theta$. The output then
 # moves by
 #
+# <a id="eq-tangent-kernel"></a>
 # $$\dot z_\alpha(x) = \alpha\,\frac{\partial z(x)}{\partial\theta} \cdot \dot\theta = -\frac1P \sum_j K_\theta(x, x_j)\,\ell'_j, \qquad
 # K_\theta(x, x') = \frac{\partial z(x)}{\partial\theta} \cdot \frac{\partial z(x')}{\partial\theta} .$$
 #
@@ -934,12 +946,14 @@ claim("α = 128: half of that", gaps[1] / gaps[0], 0.5, 0.05)
 # #### A network that can be known whole
 # Now take units whose activation is a line with a slight bend, $\varphi(h) = h + \frac\varepsilon2 h^2$, and average them:
 #
+# <a id="eq-polynomial-network"></a>
 # $$f(x) = \frac1N \sum_i \varphi(w_i \cdot x) = \bar w \cdot x + \frac\varepsilon2\, x^\top M x, \qquad
 # \bar w = \frac1N \sum_i w_i, \quad M = \frac1N \sum_i w_i w_i^\top .$$
 #
 # Two statistics say all that 200 units say. The same holds for the kernel. From
 # $\partial f/\partial w_i = \frac1N (1 + \varepsilon\, w_i \cdot x)\, x$,
 #
+# <a id="eq-polynomial-kernel"></a>
 # $$K(x, x') = \frac{x \cdot x'}{N}\,\bigl(1 + \varepsilon\, \bar w \cdot (x + x') + \varepsilon^2\, x^\top M x'\bigr).$$
 #
 # With $\varepsilon = 0.3$ this is nearly the kernel of a linear network. The target is a pure square, on which linear functions are of no
@@ -949,6 +963,7 @@ claim("α = 128: half of that", gaps[1] / gaps[0], 0.5, 0.05)
 # And the error on new points $x \sim \mathcal N(0, I/D)$ needs no sample. Let the network have learned the linear form $v$ and the
 # quadratic form $Q$, that is $v = \alpha(\bar w - \bar w_0)$ and $Q = \alpha\varepsilon(M - M_0)$, and let $A = Q - \beta\beta^\top$. Then
 #
+# <a id="eq-exact-error"></a>
 # $$\mathbb E(f - y)^2 = \underbrace{\Bigl(\frac{\operatorname{tr} A}{2D}\Bigr)^2}_{\text{wrong mean}}
 # + \underbrace{\frac{\lVert A\rVert^2}{2D^2}}_{\text{wrong quadratic form}} + \underbrace{\frac{\lVert v\rVert^2}{D}}_{\text{a linear form}} .$$
 #
@@ -956,6 +971,7 @@ claim("α = 128: half of that", gaps[1] / gaps[0], 0.5, 0.05)
 # Along $\beta$, where $\lVert\beta\rVert^2 = D$, the weights' mean square must grow from 1 to $1 + D/\alpha\varepsilon$. The shortest way
 # is to stretch every weight in this direction by the same factor:
 #
+# <a id="eq-way-of-the-weights"></a>
 # $$\frac{\lVert w - w_0\rVert}{\lVert w_0\rVert} = \frac{\sqrt{1 + D/\alpha\varepsilon} - 1}{\sqrt D} .$$
 
 # %%
@@ -1047,11 +1063,11 @@ claim(
 # | it is at most 2 at $\alpha = 0.5$ | 1.2 to 3.1 | **3 of 5** |
 # | it is at least 4 at $\alpha = 8$ | 2.4, 2.6, 5.0, twice not over | **3 of 5** |
 # | the weights move less with each doubling of $\alpha$ | 2.3 to 2.4 at 0.5; 0.40 to 0.44 at 8 | 5 of 5 |
-# | by as much as the formula says, to 5 %, at $\alpha = 0.5$, 1 and 2 | 0.97 to 1.03 of it | 5 of 5 |
+# | by as much as [the formula](#eq-way-of-the-weights) says, to 5 %, at $\alpha = 0.5$, 1 and 2 | 0.97 to 1.03 of it | 5 of 5 |
 # | the kernel's alignment at the end, $\alpha = 0.5$: 3 times that of the start | 2.9 to 9.0 | 4 of 5 |
 # | $\alpha = 8$: no more than 1.4 times | 1.1 to 1.5 | **3 of 5** |
 # | it rises during the delay, at every $\alpha$ whose delay ends | | 5 of 5 |
-# | the kernel of the start, trained for ever, leaves 0.4 or more | 0.34 to 0.80 | 4 of 5 |
+# | the kernel of the start, trained for ever, leaves [an error](#eq-exact-error) of 0.4 or more | 0.34 to 0.80 | 4 of 5 |
 # | $\alpha = 8$ ends below 0.2 | 0.10 to 0.43 | **3 of 5** |
 # | 80 points, $\alpha = 8$: the test error never falls below 0.2 | ends at 0.28 to 0.68 | 5 of 5 |
 # | 300 points, $\alpha = 8$: no delay, at most 1.2 | 0.8 to 0.9 | 5 of 5 |
@@ -1078,8 +1094,8 @@ def held(statement, by_seed, seeds):
     claim(f"{statement}: seeds", int(np.sum(by_seed)), expected=seeds, tolerance=1)
 
 
-longer = (delay.diff().iloc[1:] > 0) | np.isinf(delay.iloc[1:])
-held("the delay grows with each doubling of α", longer.all(), 4)
+grows = (delay.diff().iloc[1:] > 0) | np.isinf(delay.iloc[1:])
+held("the delay grows with each doubling of α", grows.all(), 4)
 held("at α = 0.5 it is at most 2", delay.loc[0.5] <= 2, 3)
 held("at α = 8 it is at least 4", delay.loc[8.0] >= 4, 3)
 motion = ended["motion"].unstack()
@@ -1299,8 +1315,8 @@ show(
 # - **Constants.** The authors' notebooks, as others republished them, have the loss without the half and a step of $N/2$ or $N$; in our
 #   unit `rate` that is $1/D$ or $2/D$. Only the unit of time changes. Their sweep of $\alpha$ has $D = 100$, $N = 500$, $P = 450$ and
 #   60,000 steps: `SCALES["paper"]`. Some cells of theirs take the start's output away, others do not.
-# - **The test error** here is that of infinitely many points, by the formula; theirs is measured on 1,000. They divide by its value at the
-#   start, we by the variance of $y$; the factor is 3/2.
+# - **The test error** here is that of infinitely many points, by [its formula](#eq-exact-error); theirs is measured on 1,000. They divide
+#   by its value at the start, we by the variance of $y$; the factor is 3/2.
 # - **The alignment** there is centred on one side, $K - \bar K$. The numerator is the same, since $y$ is centred; the norm below is larger,
 #   and the alignment smaller. Checked below.
 # - **MNIST** in the paper keeps the start's output, enlarges all weights 150-fold and decays them (AdamW). There $\alpha$, that first
@@ -1350,7 +1366,7 @@ claim(
 # at the same step size (on digits with the sine, $\alpha = 0.005$ and below fell apart in the pilot).
 #
 # ### Exercises
-# **Exercise 5. The kernel, unit by unit.** $K(x, x')$ of one polynomial network, from its weights.
+# **Exercise 5. The kernel, unit by unit.** [$K(x, x')$](#eq-polynomial-kernel) of one polynomial network, from its weights.
 
 
 # %% tags=["exercise"]
@@ -1363,8 +1379,8 @@ def polynomial_kernel(weight, curvature, first, second):
 lazy_exercises.check_kernel(polynomial_kernel)
 
 # %% [markdown]
-# *Solution.* $\partial f/\partial w_i = \frac1N \varphi'(w_i \cdot x)\, x$ with $\varphi'(h) = 1 + \varepsilon h$. Multiply two of them and
-# sum over the units.
+# *Solution.* Of [the network](#eq-polynomial-network) $\partial f/\partial w_i = \frac1N \varphi'(w_i \cdot x)\, x$ with
+# $\varphi'(h) = 1 + \varepsilon h$. Multiply two of them and sum over the units.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -1412,16 +1428,18 @@ verdict
 
 # %% [markdown]
 # ## What to read next
-# [Chapter 02](02_softmax_and_its_numerics.ipynb) has the number line on which a probability becomes 1, and the `log1p` that keeps the pull.
-# [Chapter 71](71_neural_collapse.ipynb) looks at what the features do while all this happens: the last layer's geometry goes on changing long after the training error
-# is 0. [The atlas](00_start_here.ipynb#The-atlas) shows what is written.
+# [Chapter 02](02_softmax_and_its_numerics.ipynb#2-Where-a-probability-becomes-1) has the number line on which a probability becomes 1, and
+# the `log1p` that keeps the pull. [Chapter 71](71_neural_collapse.ipynb) looks at what the features do while all this happens: the last
+# layer's geometry goes on changing long after the training error is 0. [The atlas](00_start_here.ipynb#The-atlas) shows what is written.
 #
 # ## References
-# - Barak, B. et al. (2022). Hidden progress in deep learning: SGD learns parities near the computational limit. *NeurIPS*, arXiv 2207.08799.
+# - Barak, B. et al. (2022). Hidden progress in deep learning: SGD learns parities near the computational limit. *NeurIPS*, arXiv
+#   2207.08799.
 # - Chizat, L., Oyallon, E. & Bach, F. (2019). On lazy training in differentiable programming. *NeurIPS*, arXiv 1812.07956.
 # - Chou, C.-N. et al. (2026). Two speeds of learning: a representation-readout decomposition of grokking and double descent. arXiv
 #   2605.27078.
-# - Cortes, C., Mohri, M. & Rostamizadeh, A. (2012). Algorithms for learning kernels based on centered alignment. *JMLR* 13, arXiv 1203.0550.
+# - Cortes, C., Mohri, M. & Rostamizadeh, A. (2012). Algorithms for learning kernels based on centered alignment. *JMLR* 13, arXiv
+#   1203.0550.
 # - Jacot, A., Gabriel, F. & Hongler, C. (2018). Neural tangent kernel: convergence and generalization in neural networks. *NeurIPS*, arXiv
 #   1806.07572.
 # - Kornblith, S., Norouzi, M., Lee, H. & Hinton, G. (2019). Similarity of neural network representations revisited. *ICML*, arXiv
@@ -1429,7 +1447,7 @@ verdict
 # - Kumar, T., Bordelon, B., Gershman, S. J. & Pehlevan, C. (2024). Grokking as the transition from lazy to rich training dynamics. *ICLR*,
 #   arXiv 2310.06110.
 # - Liu, Z., Michaud, E. J. & Tegmark, M. (2023). Omnigrok: grokking beyond algorithmic data. *ICLR*, arXiv 2210.01117.
-# - Loshchilov, I. & Hutter, F. (2019). Decoupled weight decay regularization. *ICLR*, arXiv 1711.05101 (AdamW).
+# - Loshchilov, I. & Hutter, F. (2019). Decoupled weight decay regularization. *ICLR*, arXiv 1711.05101. (AdamW.)
 # - Nanda, N. et al. (2023). Progress measures for grokking via mechanistic interpretability. *ICLR*, arXiv 2301.05217.
 # - Power, A. et al. (2022). Grokking: generalization beyond overfitting on small algorithmic datasets. arXiv 2201.02177.
 # - Prieto, L., Barsbey, M., Mediano, P. & Birdal, T. (2025). Grokking at the edge of numerical stability. *ICLR*, arXiv 2501.04697.

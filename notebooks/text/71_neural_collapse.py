@@ -123,6 +123,7 @@ claim("at the end NC1 is less than at the start by", kept[0]["nc1"] / kept[-1]["
 # **NC1, the clouds shrink.** Shrink compared to what? To the distances between the means, and only in directions in which means differ
 # at all. With the spread within classes and the spread between them,
 #
+# <a id="eq-nc1"></a>
 # $$S_W = \frac1N \sum_i (h_i - \mu_{y_i})(h_i - \mu_{y_i})^\top, \qquad S_B = \frac1K \sum_c (\mu_c - \mu_G)(\mu_c - \mu_G)^\top,
 # \qquad \text{NC1} = \operatorname{tr}(S_W S_B^{+}).$$
 #
@@ -132,6 +133,7 @@ claim("at the end NC1 is less than at the start by", kept[0]["nc1"] / kept[-1]["
 # **NC2, the means spread evenly.** Take $K$ vectors of length 1, all at the same angle to each other, that add up to 0, as centred means
 # do. Then
 #
+# <a id="eq-simplex-angle"></a>
 # $$0 = \Bigl\lVert \sum_c v_c \Bigr\rVert^2 = K + K(K-1)\cos\theta, \qquad \cos\theta = -\frac{1}{K - 1}.$$
 #
 # No $K$ vectors can be further apart than that, all of them at once. The figure is the simplex: 180 degrees for two classes, 120 for three,
@@ -245,6 +247,7 @@ claim("moving the controls of the features explorer gives new pictures", len(set
 # $s$ in every direction. Then $S_W = s^2 I$, and $S_B$ has $K - 1$ equal eigenvalues that add up to $\operatorname{tr} S_B = m^2$. So
 # $S_B^+$ has $K - 1$ eigenvalues $(K-1)/m^2$, and
 #
+# <a id="eq-nc1-of-noise"></a>
 # $$\text{NC1} = s^2 \operatorname{tr} S_B^+ = s^2\,\frac{(K - 1)^2}{m^2}, \qquad \text{in the other convention } \frac{s^2 (K-1)^2}{K\,m^2}.$$
 #
 # #### What must hold
@@ -252,7 +255,7 @@ claim("moving the controls of the features explorer gives new pictures", len(set
 #
 # | claim | seeds held |
 # |---|---|
-# | NC1 is within 6 % of the closed form, for noise from 0.01 to 1 of a mean's length | 5 of 5 |
+# | NC1 is within 6 % of [the closed form](#eq-nc1-of-noise), for noise from 0.01 to 1 of a mean's length | 5 of 5 |
 # | the two conventions differ by the factor 10, to rounding | 5 of 5 |
 # | with classes of 250 to 4,000 examples they differ by another factor, off by 3 % or more: the centres are two | 5 of 5 |
 
@@ -392,9 +395,11 @@ claim("the tightest clouds are squentropy's", left["squentropy"], min(left.value
 # ### Where it comes from
 # **What is left to want.** An example is judged right as soon as its own logit is the largest; the losses want more. Let all wrong logits
 # be equal and the right one $g$ above them. Cross-entropy is $\log(1 + (K-1)e^{-g})$ and falls for ever: it wants $g = \infty$, and pulls
-# less and less. With a share $\varepsilon$ of each label spread over all classes there is an end: the softmax should give the right class
-# $1 - \varepsilon + \varepsilon/K$ and each other $\varepsilon/K$, so
+# less and less, until [rounding](02_softmax_and_its_numerics.ipynb#eq-collapse-gap) ends it. With a share $\varepsilon$ of each label
+# spread over all classes there is an end: the softmax should give the right class $1 - \varepsilon + \varepsilon/K$ and each other
+# $\varepsilon/K$, so
 #
+# <a id="eq-label-smoothing-gap"></a>
 # $$e^{g} = \frac{1 - \varepsilon + \varepsilon/K}{\varepsilon/K}, \qquad g^\ast = \log\Bigl(1 + \frac{K(1-\varepsilon)}{\varepsilon}\Bigr).$$
 #
 # Squared error wants $g = 1$, exactly. A loss that names a target pulls on *every* example that is not there, too near or too far; one
@@ -433,9 +438,10 @@ claim("squared error: a right score of 2 is pulled back, by 2 (2 − 1)", float(
 # %% [markdown]
 # **What keeps it moving.** The pull of cross-entropy dies with its loss. In a network whose hidden layers are normalised, something else
 # takes over. Layer normalisation forgets the length of what it is given, so the loss does not change when a layer's weights and bias are
-# multiplied by a constant. Hence the gradient is at right angles to them, $\langle w, \partial \ell/\partial w\rangle = 0$. A step can
-# only lengthen $w$, weight decay shortens it, and the gradient grows as $1/\lVert w\rVert$. The smaller the pull, the shorter the weights,
-# the larger the steps *in angle*: $\eta/\lVert w\rVert^2$. A plain network has no such gear.
+# multiplied by a constant. Hence the gradient is at right angles to them, $\langle w, \partial \ell/\partial w\rangle = 0$, by itself and
+# not as [perpGrad](70_grokking_and_softmax_collapse.ipynb#eq-perpgrad) makes it. A step can only lengthen $w$, weight decay shortens it,
+# and the gradient grows as $1/\lVert w\rVert$. The smaller the pull, the shorter the weights, the larger the steps *in angle*:
+# $\eta/\lVert w\rVert^2$. A plain network has no such gear.
 
 # %%
 tiny = neural_collapse.SCALES["tiny"]
@@ -464,6 +470,7 @@ for normalised in (True, False):
 # $A = \frac1N\sum\tilde h\tilde h^\top + \lambda I$. In what remains, write $h = \mu_y + (h - \mu_y)$; the cross term averages to 0 over
 # each class:
 #
+# <a id="eq-central-path"></a>
 # $$\frac1{2N}\sum_i \lVert W^\ast h_i + b^\ast - e_{y_i}\rVert^2 = \tfrac12\operatorname{tr}(W^\ast S_W W^{\ast\top})
 # + \frac12 \sum_c \frac{n_c}{N} \lVert W^\ast\mu_c + b^\ast - e_c\rVert^2 .$$
 
@@ -557,7 +564,7 @@ show(
 # | NC1 ends in the order squentropy, cross-entropy, focal | so | 5 of 5 |
 # | squared error has the least NC3 of the other convention, below 0.002 | 0.0007 to 0.0009 | 5 of 5 |
 # | squentropy's NC3 is at most half, once the weights' common part is taken away | 0.088 becomes 0.03 | 5 of 5 |
-# | squared error: the means' part falls by 50 times or more in the terminal phase, the lag by 25 | 115 to 260, 53 to 110 | 5 of 5 |
+# | squared error: [the means' part](#eq-central-path) falls by 50 times or more in the terminal phase, the lag by 25 | 115 to 260, 53 to 110 | 5 of 5 |
 # | and the lag is at most 15 % of the whole at the end | 6 to 8 % | 5 of 5 |
 # | *control*, not normalised: NC1 changes by less than 3 times, cosines stay 0.25 or more away | 0.4 to 1.1 times; 0.34 to 0.37 | 5 of 5 |
 
@@ -625,7 +632,7 @@ show(
     alt="Left NC1, right the mean distance of the class means' cosines from the simplex, against the step, both axes "
     f"logarithmic, medians of five seeds with thin lines for each. At the end: {words}.",
     caption="How to read it: the mark on a line is the first step without a training error. Left of it the losses "
-    "are hard to tell apart; right of it they go their own ways, and the grey control goes nowhere.",
+    "are hard to tell apart; right of it they go their own ways, and the control, grey with long dashes, goes nowhere.",
 )
 
 # %%
@@ -645,10 +652,11 @@ show(
 
 # %%
 shots = [shot for shot in run.snapshots if shot.setting == "cross-entropy"]
-figure, axes = new_figure(3, height=3.6)
+figure, axes = new_figure(3, height=3.4)
 for ax, shot in zip(axes, (shots[0], shots[len(shots) // 2], shots[-1]), strict=True):
-    plot_cosines(shot.arrays["cosines"], ax)
+    plot_cosines(shot.arrays["cosines"], ax, bar=False)
     ax.set_title(f"step {shot.step}")
+figure.colorbar(axes[-1].get_images()[0], ax=axes, label="cosine")
 off = ~np.eye(10, dtype=bool)
 ranges = ", ".join(
     f"at step {s.step} from {s.arrays['cosines'][off].min():.2f} to {s.arrays['cosines'][off].max():.2f}"
@@ -658,7 +666,7 @@ show(
     figure,
     alt=f"Three tables of the cosines between the ten class means under cross-entropy: {ranges}; the simplex has −0.11.",
     caption="How to read it: at the start some means point alike and others apart. At the end one shade nearly "
-    "fills the table.",
+    "fills the table. A dash marks a cosine below 0.",
 )
 
 # %% [markdown]
@@ -718,8 +726,8 @@ show(
     alt="The three parts of the squared error against the step, both axes logarithmic. The classifier's lag begins "
     f"highest and ends at {medians['classifier_part']:.1g}; the means' part falls to {medians['means_part']:.1g}; "
     f"what is within classes, with the decay, levels off at {medians['within_part']:.1g}.",
-    caption="How to read it: where green is far below blue, the last layer is nearly the best one for its features: "
-    "the central path.",
+    caption="How to read it: where the dash-dotted line (green) is far below the solid one (blue), the last layer is "
+    "nearly the best one for its features: the central path.",
 )
 
 # %% [markdown]
@@ -816,6 +824,7 @@ for units, words in ((2, "a plane: −1 twice, 0 else"), (3, "space: −1/3 ever
 # What does a deep network add to its last layer? Features. Suppose it could give every training example *any* feature $h_i$: then no data
 # are left in the problem, only class sizes, and what remains can be solved by hand. With $K$ classes of $n_k$ examples, $N$ in all,
 #
+# <a id="eq-free-features"></a>
 # $$\min_{W, H}\ \frac1{2N}\sum_i \lVert W h_i - e_{y_i}\rVert^2 + \frac{\lambda_W}2\lVert W\rVert^2 + \frac{\lambda_H}2\lVert H\rVert^2 .$$
 #
 # **Within a class all features are equal.** Put the mean of a class in place of each of its features. The error is convex in $h$, so it
@@ -823,6 +832,7 @@ for units, words in ((2, "a plane: −1 twice, 0 else"), (3, "space: −1/3 ever
 #
 # **The two decays are one.** Only the product $Z = WH$ meets the data, and among all its factorisations the cheapest costs
 #
+# <a id="eq-nuclear-norm"></a>
 # $$\min_{WH = Z}\ \frac{\lambda_W}2\lVert W\rVert^2 + \frac{\lambda_H}2\lVert H\rVert^2 = \sqrt{\lambda_W\lambda_H}\,\lVert Z\rVert_*,$$
 #
 # with the nuclear norm, the sum of singular values. Each singular value $\sigma$ is shared out between the factors, as $s$ and $\sigma/s$,
@@ -833,6 +843,7 @@ for units, words in ((2, "a plane: −1 twice, 0 else"), (3, "space: −1/3 ever
 # and its left singular vectors are the classes themselves. $\frac1{2N}\lVert Z - Y\rVert^2 + \sqrt{\lambda_W\lambda_H}\lVert Z\rVert_*$
 # keeps the vectors and shortens each singular value,
 #
+# <a id="eq-soft-threshold"></a>
 # $$\sigma_k = \bigl(\sqrt{n_k} - N\sqrt{\lambda_W\lambda_H}\bigr)_+, \qquad
 # \lVert w_k\rVert^2 = \sigma_k\sqrt{\lambda_H/\lambda_W} = \sqrt{n_k\lambda_H/\lambda_W} - N\lambda_H,$$
 #
@@ -902,6 +913,7 @@ claim("its value", objective(weight, means[labels]).detach(), geometry.objective
 # are convex in $Z$ and do not care how equal classes are numbered, so a solution looks the same from every class,
 # $Z = \alpha(I - \frac1K 11^\top)$ for each example. Its $K - 1$ singular values are $\alpha\sqrt n$, and one number is left to find:
 #
+# <a id="eq-logit-scale"></a>
 # $$\min_{\alpha \ge 0}\ \log\bigl(1 + (K - 1)e^{-\alpha}\bigr) + \sqrt{\lambda_W\lambda_H}\,(K - 1)\,\alpha\sqrt n .$$
 #
 # (Exercise 4 solves it.)
@@ -1040,8 +1052,8 @@ show(
 #   objective.
 # - **A network has no $\lambda_H$.** Its features are held down through the weights below. Fang et al. (2021) bound norms in place of
 #   decaying them; the frame is the same, its size is not.
-# - **The means are not centred here.** NC2 and NC3 of section 1 subtract the global mean. A simplex centres itself; an orthogonal frame
-#   that is centred by hand *looks* like a simplex. So a measured ETF of centred means says nothing about the bias.
+# - **The means are not centred here.** NC2 and NC3 of [section 1](#nc_cl_metrics) subtract the global mean. A simplex centres itself; an
+#   orthogonal frame that is centred by hand *looks* like a simplex. So a measured ETF of centred means says nothing about the bias.
 
 # %%
 scores = torch.randn(6, 4, generator=generator, dtype=torch.float64)
@@ -1092,8 +1104,8 @@ claim("the solution passes its check", verdict.passed)
 verdict
 
 # %% [markdown]
-# **Exercise 4. How far do the logits go?** Minimise $\log(1 + (K - 1)e^{-\alpha}) + \sqrt{\lambda_W\lambda_H}\,(K - 1)\,\alpha\sqrt n$ over
-# $\alpha \ge 0$ by hand.
+# **Exercise 4. How far do the logits go?** Minimise [what the logits cost](#eq-logit-scale),
+# $\log(1 + (K - 1)e^{-\alpha}) + \sqrt{\lambda_W\lambda_H}\,(K - 1)\,\alpha\sqrt n$, over $\alpha \ge 0$ by hand.
 
 
 # %% tags=["exercise"]
@@ -1155,14 +1167,17 @@ for layers in (1, 2):
 #
 # $$\frac{n}{2N}\bigl(s^M h - 1\bigr)^2 + \frac{M\lambda_W}2 s^2 + \frac{n\lambda_H}2 h^2 .$$
 #
-# The best feature is a ridge regression again, $h = s^M/(s^{2M} + N\lambda_H)$. Put it in, and measure $s^2$ in units of
-# $(N\lambda_H)^{1/M}$, as $x$. What the class costs, over $n/2N$, is
+# The best feature is a ridge regression again, as in [section 3](#3-Free-features:-where-the-simplex-comes-from),
+# $h = s^M/(s^{2M} + N\lambda_H)$. Put it in, and measure $s^2$ in units of $(N\lambda_H)^{1/M}$, as $x$. What the class costs, over $n/2N$,
+# is
 #
+# <a id="eq-price-of-a-class"></a>
 # $$f(x) = \frac1{x^M + 1} + \frac bn\,x, \qquad b = M N\lambda_W (N\lambda_H)^{1/M}, \qquad \lVert w\rVert^2 = s^{2M} = N\lambda_H\,x^M .$$
 #
 # The first term is the error that is left, 1 for nothing learned. The second is a price. **One layer**: $f$ is convex, its slope at 0 is
 # $b/n - 1$, and $x = \sqrt{n/b} - 1$ reaches 0 smoothly at $b = n$, that is
 #
+# <a id="eq-vanishing-class"></a>
 # $$n_k \le N^2\lambda_W\lambda_H:\quad\text{class } k \text{ is gone.}$$
 #
 # **Two layers or more**: $f$ leaves 0 with the slope $b/n > 0$, so 0 is *always* a local minimum, and a second one lies further out. It is
@@ -1188,8 +1203,8 @@ claim(
 grid = torch.linspace(0, 6, 600_001, dtype=torch.float64)
 for layers in (1, 2, 3):
     gain = (grid ** (layers - 1) / (grid**layers + 1))[1:]
-    highest = (layers - 1) ** ((layers - 1) / layers) / layers
-    claim(f"M = {layers}: the highest price", gain.max(), highest, tolerance=2e-5)
+    price = math.exp((layers - 1) / layers * math.log(max(layers - 1, 1))) / layers
+    claim(f"M = {layers}: the highest price", gain.max(), price, tolerance=2e-5)
     cost = 1 / (grid**layers + 1) + 0.4 * grid
     claim(
         f"M = {layers}: x at the price 0.4",
@@ -1222,13 +1237,15 @@ for layers, wanted in (
 
 # %% [markdown]
 # **And cross-entropy?** Two small classes of $n$ examples each. Suppose they have the *same* weight and feature. Nothing then tells them
-# apart, and a step that parts them, along $e_j - e_k$, meets the full error: the gradient of the error by $Z$ has the singular
-# value $\sqrt n/N$ there. The nuclear norm pushes back with up to $\sqrt{\lambda_W\lambda_H}$. So they stay merged exactly where
+# apart, and a step that parts them, along $e_j - e_k$, meets the full error: the gradient of the error by $Z$ has the singular value
+# $\sqrt n/N$ there. [The nuclear norm](#eq-nuclear-norm) pushes back with up to $\sqrt{\lambda_W\lambda_H}$. So they stay merged exactly
+# where
 #
+# <a id="eq-minority-collapse"></a>
 # $$\frac{\sqrt n}N \le \sqrt{\lambda_W\lambda_H} \iff n \le N^2\lambda_W\lambda_H .$$
 #
-# The limit is the one at which the squared error erases a class. Cross-entropy does not erase it: it lets small classes share a weight.
-# Fang et al. (2021) called this *minority collapse*; Hong & Ling (2023) found the sharp limit.
+# The limit is [the one at which the squared error erases a class](#eq-vanishing-class). Cross-entropy does not erase it: it lets small
+# classes share a weight. Fang et al. (2021) called this *minority collapse*; Hong & Ling (2023) found the sharp limit.
 #
 # **Depth changes the frame itself.** With $M$ layers a singular value $\sigma$ of $Z$ costs
 # $\frac{M + 1}2\lambda_W\bigl(\sigma\sqrt{\lambda_H/\lambda_W}\bigr)^{2/(M + 1)}$. The power is 1 for one layer and falls with depth: a
@@ -1252,8 +1269,8 @@ for layers in (1, 2, 3):
 # > **Definition.** A *general orthogonal frame* is a set of orthogonal vectors whose lengths depend on the class:
 # > $WW^\top = \operatorname{diag}(s_k^{2M})$, $s_k^{2M} = N\lambda_H x_k^M$, with $x_k$ = `chain_minimum(b / n_k, layers)`.
 # > `vanishing_weight_decay(sizes, *, layers, feature_decay)` tells when each class goes. Origin: surrogate, of the last $M$ layers without
-# > what bends between them. Limits: equal classes give an orthogonal frame; $M = 1$ is section 3; hidden layers narrower than $K$ lose the
-# > smallest classes for want of room.
+# > what bends between them. Limits: equal classes give an orthogonal frame; $M = 1$ is
+# > [section 3](#3-Free-features:-where-the-simplex-comes-from); hidden layers narrower than $K$ lose the smallest classes for want of room.
 #
 # ### What to look for in the picture
 # Solid lines are closed forms, marks are trained networks. With one layer every mark lies on its line. With more, look to the right of each
@@ -1262,8 +1279,9 @@ for layers in (1, 2, 3):
 #
 # ### The experiment: raise the decay until nothing is left
 # Three classes of 12, 6 and 3; ten weight decays; one, two and three layers; five seeds. Where there are two minima the start decides, so
-# there are two of them: random weights and features of spread 0.3, and of 0.5. Beside it the frames of section 3 with two and three layers,
-# and two large classes with two small ones that shrink from 6 examples to 1, where $N^2\lambda_W\lambda_H = 2.5$.
+# there are two of them: random weights and features of spread 0.3, and of 0.5. Beside it the frames of
+# [section 3](#3-Free-features:-where-the-simplex-comes-from) with two and three layers, and two large classes with two small ones that
+# shrink from 6 examples to 1, where $N^2\lambda_W\lambda_H = 2.5$.
 #
 # #### What must hold
 # Fixed on seeds 100 to 104, then run on seeds 0 to 4.
@@ -1448,8 +1466,8 @@ def vanishing(size, total, feature_decay, layers):
 frame_exercises.check_vanishing(vanishing)
 
 # %% [markdown]
-# *Solution.* The highest price is $b/n = (M - 1)^{(M - 1)/M}/M$, and $b = M N\lambda_W(N\lambda_H)^{1/M}$. Python's `0**0` is 1, so $M = 1$
-# needs no case of its own.
+# *Solution.* The highest [price](#eq-price-of-a-class) is $b/n = (M - 1)^{(M - 1)/M}/M$, and $b = M N\lambda_W(N\lambda_H)^{1/M}$. Python's
+# `0**0` is 1, so $M = 1$ needs no case of its own.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -1465,9 +1483,10 @@ verdict
 
 # %% [markdown]
 # ## What to read next
-# [Chapter 01](01_from_likelihood_to_cross_entropy.ipynb) has cross-entropy and squared error as likelihoods. [Chapter 70](70_grokking_and_softmax_collapse.ipynb) asks what else
-# happens after the training error is gone: grokking, and where floating point ends it. [Chapter 72](72_the_stability_gap.ipynb) brings new classes to a network that has
-# settled. [The atlas](00_start_here.ipynb#The-atlas) shows what is written.
+# [Chapter 01](01_from_likelihood_to_cross_entropy.ipynb#1-Maximum-likelihood-is-the-sweep-of-one-parameter) has cross-entropy and squared
+# error as likelihoods. [Chapter 70](70_grokking_and_softmax_collapse.ipynb) asks what else happens after the training error is gone:
+# grokking, and where floating point ends it. [Chapter 72](72_the_stability_gap.ipynb) brings new classes to a network that has settled.
+# [The atlas](00_start_here.ipynb#The-atlas) shows what is written.
 #
 # ## References
 # - Dang, H. et al. (2023). Neural collapse in deep linear networks: from balanced to imbalanced data. *ICML*, arXiv 2301.00437.
@@ -1481,9 +1500,10 @@ verdict
 # - Hui, L., Belkin, M. & Wright, S. (2023). Cut your losses with squentropy. *ICML*, arXiv 2302.03952.
 # - Lin, T.-Y. et al. (2017). Focal loss for dense object detection. *ICCV*, arXiv 1708.02002.
 # - Mixon, D. G., Parshall, H. & Pi, J. (2020). Neural collapse with unconstrained features. arXiv 2011.11619.
-# - Papyan, V., Han, X. Y. & Donoho, D. L. (2020). Prevalence of neural collapse during the terminal phase of deep learning training.
-#   *PNAS* 117, 24652-24663, arXiv 2008.08186.
-# - Szegedy, C. et al. (2016). Rethinking the Inception architecture for computer vision. *CVPR*, arXiv 1512.00567 (label smoothing).
-# - Xiao, H., Rasul, K. & Vollgraf, R. (2017). Fashion-MNIST. arXiv 1708.07747.
+# - Papyan, V., Han, X. Y. & Donoho, D. L. (2020). Prevalence of neural collapse during the terminal phase of deep learning training. *PNAS*
+#   117, 24652-24663, arXiv 2008.08186.
+# - Szegedy, C. et al. (2016). Rethinking the Inception architecture for computer vision. *CVPR*, arXiv 1512.00567. (Label smoothing.)
+# - Xiao, H., Rasul, K. & Vollgraf, R. (2017). Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms. arXiv
+#   1708.07747.
 # - Zhou, J. et al. (2022). Are all losses created equal: a neural collapse perspective. *NeurIPS*, arXiv 2210.02192.
 # - Zhu, Z. et al. (2021). A geometric analysis of neural collapse with unconstrained features. *NeurIPS*, arXiv 2105.02375.

@@ -25,7 +25,7 @@
 # ## Before you start
 # | you need | how much |
 # |---|---|
-# | [chapter 01](01_from_likelihood_to_cross_entropy.ipynb) | cross-entropy and its gradient |
+# | [chapter 01](01_from_likelihood_to_cross_entropy.ipynb) | cross-entropy and [its gradient](01_from_likelihood_to_cross_entropy.ipynb#eq-expected-minus-observed) |
 # | calculus | a Taylor expansion to second order |
 # | linear algebra | projecting a vector on another |
 # | minutes | 90, in three sections |
@@ -109,12 +109,14 @@ claim(
 #
 # Someone who depends on the network does live in between. So ask for the worst case since a task was finished,
 #
+# <a id="eq-worst-case"></a>
 # $$\text{min-ACC} = \frac1{k-1} \sum_{i<k}\ \min_{|T_i| < n \le t} A(E_i, f_n), \qquad
 # \text{WC-ACC} = \frac1k A(E_k, f_t) + \Bigl(1 - \frac1k\Bigr)\,\text{min-ACC}.$$
 #
 # The second weighs the present task against the worst of the others: a network can raise it by learning the new, or by never losing the
 # old. For falls at any time, also while the task itself is learned, look through a window of $D$ evaluations:
 #
+# <a id="eq-windowed"></a>
 # $$\text{WF}^D = \max_{i < j < i + D}\, \max(0,\ A_i - A_j), \qquad \text{WP}^D = \max_{i < j < i + D}\, \max(0,\ A_j - A_i).$$
 #
 # A curve worked by hand: 0.9, 0.9, 0.6, 0.7, 0.85, 0.88. It falls once, by 0.3, from one evaluation to the next, so every window from 2 on
@@ -395,7 +397,7 @@ claim(
 # sees the network until training ends, ACC is the right number, and the gap costs nothing but the updates it takes to fill it.
 #
 # ### Exercises
-# **Exercise 1. Windowed forgetting.** Write the largest fall of accuracy among any $D$ evaluations in a row.
+# **Exercise 1. Windowed forgetting.** Write [the largest fall of accuracy](#eq-windowed) among any $D$ evaluations in a row.
 
 
 # %% tags=["exercise"]
@@ -443,13 +445,16 @@ print(gap_microscope.caption)
 # ### Where it comes from
 # Let $g$ be the gradient about to be stepped on and $r$ that of the old tasks' loss. A small step along $-g$ changes the old loss by
 # $-\eta\,\langle g, r\rangle$, so it rises where $\langle g, r\rangle < 0$. **A-GEM** then takes the nearest $g^*$ with
-# $\langle g^*, r\rangle \ge 0$, which drops the part of $g$ that points against $r$:
+# $\langle g^*, r\rangle \ge 0$, which drops the part of $g$ that points against $r$, much as
+# [perpGrad](70_grokking_and_softmax_collapse.ipynb#eq-perpgrad) drops the part along the weights:
 #
+# <a id="eq-a-gem"></a>
 # $$g^* = g - \frac{\min(0, \langle g, r\rangle)}{\langle r, r\rangle}\, r .$$
 #
 # **GEM** asks it of each old task, with a row of $R$ for each: the nearest $g^*$ with $R g^* \ge 0$. Its dual is a quadratic program with as
 # many unknowns as there are old tasks,
 #
+# <a id="eq-gem"></a>
 # $$g^* = g + R^\top v, \qquad v = \operatorname*{argmin}_{v \ge 0}\ \tfrac12 v^\top R R^\top v + (R g)^\top v .$$
 
 # %%
@@ -485,6 +490,7 @@ claim(
 # #### The joint gradient needs it less
 # With $g = \frac1k g_{\text{new}} + (1 - \frac1k)\, r$ the old tasks have a say already:
 #
+# <a id="eq-joint-conflict"></a>
 # $$\langle g, r \rangle = \tfrac1k \langle g_{\text{new}}, r\rangle + \bigl(1 - \tfrac1k\bigr)\lVert r\rVert^2 < 0
 # \iff \langle g_{\text{new}}, r\rangle < -(k - 1)\,\lVert r\rVert^2 .$$
 #
@@ -501,6 +507,7 @@ claim("  the mean of both conflicts", joint, 0.04, 0.01)
 # #### And the slope knows nothing of what is to come
 # The constraint is on the first term of an expansion:
 #
+# <a id="eq-second-order"></a>
 # $$L_{\text{old}}(\theta - \eta g) - L_{\text{old}}(\theta) = -\eta\,\langle g, r\rangle + \tfrac{\eta^2}2\, g^\top H g + \dots$$
 #
 # At a switch the old task has been learned: $r$ is nearly zero, whatever direction it has. The new task's gradient is not. So the first term
@@ -523,7 +530,7 @@ claim(
 )
 
 # %% [markdown]
-# A projection acts on the first term. A shorter step acts on all of them. That is a prediction, and it is tested below.
+# A projection acts on [the first term](#eq-second-order). A shorter step acts on all of them. That is a prediction, and it is tested below.
 #
 # > **Definition.** `a_gem_projection(gradient, reference)` and `gem_projection(gradient, references, margin=0)`; `Projection(references)` is
 # > the transform of `train` that applies them to every step. Origin: surrogate, the first-order constraint $\langle g^*, r_i \rangle \ge 0$
@@ -536,8 +543,9 @@ claim(
 # here, a little down there. Only with *joint*, where $r$ is the exact gradient of the old loss, is more gained than lost.
 #
 # ### The experiment: replay and the joint loss, with and without projection
-# The run of section 1 has them all. A-GEM and GEM alone step along the new task's gradient, projected; with *replay* or *joint* the
-# projected gradient is that of the joint loss. The references are computed on the memory batch of the step; with *joint*, on all old data.
+# The run of [section 1](#continual_eval) has them all. A-GEM and GEM alone step along the new task's gradient, projected; with *replay* or
+# *joint* the projected gradient is that of the joint loss. The references are computed on the memory batch of the step; with *joint*, on
+# all old data.
 #
 # #### What must hold
 # Fixed before the run, from the paper and the pilot.
@@ -686,11 +694,11 @@ claim("without it, none", a_gem_projection(against, tiny_reference)[0], 0)
 # %% [markdown]
 # ### When to use it
 # Keep examples if you may: replay is what remembers. A projection alone is no replacement for them, and on top of them it is rarely active;
-# give it exact gradients, or leave it. To make the gap itself small, take shorter steps. Whether it is enough to shorten those that follow a
-# switch is an experiment for you: `train` takes a scheduler. Section 3 has other remedies.
+# give it exact gradients, or leave it. To make the gap itself small, take shorter steps. Whether it is enough to shorten those that follow
+# a switch is an experiment for you: `train` takes a scheduler. [Section 3](#sgm_stability) has other remedies.
 #
 # ### Exercises
-# **Exercise 2. A projection.** Write the gradient without its part against the reference.
+# **Exercise 2. A projection.** Write the gradient [without its part against the reference](#eq-a-gem).
 
 
 # %% tags=["exercise"]
@@ -718,8 +726,9 @@ claim("the solution passes its check", verdict.passed)
 verdict
 
 # %% [markdown]
-# **Exercise 3. When does the joint gradient conflict?** With $g = w\,g_{\text{new}} + (1 - w)\,g_{\text{old}}$ it does when
-# $\langle g_{\text{new}}, g_{\text{old}}\rangle < -c\,\lVert g_{\text{old}}\rVert^2$. Write $c$ as a function of $w$.
+# **Exercise 3. When does the joint gradient conflict?** With $g = w\,g_{\text{new}} + (1 - w)\,g_{\text{old}}$ it does, as
+# [with equal weights](#eq-joint-conflict), when $\langle g_{\text{new}}, g_{\text{old}}\rangle < -c\,\lVert g_{\text{old}}\rVert^2$. Write
+# $c$ as a function of $w$.
 
 
 # %% tags=["exercise"]
@@ -787,13 +796,15 @@ claim(
 # %% [markdown]
 # ### Where it comes from
 # Rehearsal has the right loss: half new examples, half old. The dip comes from how the first steps go. An example of a new class meets
-# outputs that were drawn at random, and scores near 0 there, while the old outputs say 5. Its loss is about 4 nats, and the gradient
-# $p - e_y$ has its full length: nearly all of it goes into pushing down *old* logits, through weights that old examples use too.
+# outputs that were drawn at random, and scores near 0 there, while the old outputs say 5. Its loss is about 4 nats, and
+# [the gradient $p - e_y$](01_from_likelihood_to_cross_entropy.ipynb#eq-expected-minus-observed) has its full length: nearly all of it goes
+# into pushing down *old* logits, through weights that old examples use too.
 #
 # The paper names two causes, a first loss that is too high and hidden weights that are too free, and it takes four parts to answer them.
 #
 # **New outputs from data.** With $\phi$ what the last layer sees, output $k$ becomes the mean direction of its class,
 #
+# <a id="eq-data-driven-output"></a>
 # $$w_k = \operatorname{mean}_{i:\,y_i = k} \frac{\phi_i - \mu}{\lVert \phi_i - \mu \rVert}, \qquad b_k = -w_k \cdot \mu,$$
 #
 # as published with $\mu = 0$. That hides a condition. Features that come out of a ReLU are nowhere negative, so every $w_k$ is not either,
@@ -891,12 +902,13 @@ claim(
 # %% [markdown]
 # **Gaps to a joint model.** Train once on everything, note its accuracies $A$ on old, new and all classes, and compare every update:
 #
+# <a id="eq-gaps"></a>
 # $$S_\Delta = 1 - \operatorname{mean}_u \frac{a_{\text{old}}(u)}{A_{\text{old}}}, \qquad
 # P_\Delta = 1 - \operatorname{mean}_u \frac{a_{\text{new}}(u)}{A_{\text{new}}}, \qquad
 # CK_\Delta = 1 - \operatorname{mean}_u \frac{a_{\text{all}}(u)}{A_{\text{all}}} .$$
 #
 # All three are 0 for a curve on its level and negative above it. Being means, they forgive: a dip to one half that lasts four updates of
-# two hundred costs 0.01. Read them beside the lowest accuracy of section 1.
+# two hundred costs 0.01. Read them beside [the lowest accuracy of section 1](#eq-worst-case).
 
 # %%
 curve = torch.ones(200, dtype=torch.float64)
@@ -943,7 +955,7 @@ claim("four updates at a half", reference_gap(curve, 1.0), 0.01, tolerance=1e-12
 # | lowest: *teacher targets* above *vanilla* by 0.1 | 0.18 to 0.36 | 5 of 5 |
 # | and the new accuracy at their end below *vanilla*'s by 0.05 | 0.10 to 0.13 | 5 of 5 |
 # | old accuracy at the end of *SGM* not below *vanilla*'s by 0.02 | −0.01 to 0.04 | 5 of 5 |
-# | $S_\Delta$: *SGM* below *vanilla* | by 0.02 to 0.05 | 5 of 5 |
+# | [$S_\Delta$](#eq-gaps): *SGM* below *vanilla* | by 0.02 to 0.05 | 5 of 5 |
 # | updates to 95 % of the joint model: *SGM* needs fewer than *vanilla* | 31 to 116 against 18 to 41 | 1 of 5, **not claimed** |
 # | **digits, plain network** | | |
 # | old accuracy before any update: *init* at most 0.2 | 0 | 5 of 5 |
@@ -1167,7 +1179,8 @@ held(
 
 # %% [markdown]
 # ### Exercises
-# **Exercise 4. A new output.** Write the weights and the bias of a new class's output from its features and a centre.
+# **Exercise 4. A new output.** Write the weights and the bias of [a new class's output](#eq-data-driven-output) from its features and a
+# centre.
 
 
 # %% tags=["exercise"]
@@ -1238,15 +1251,15 @@ verdict
 #
 # ## References
 # - Chaudhry, A., Ranzato, M., Rohrbach, M. & Elhoseiny, M. (2019). Efficient lifelong learning with A-GEM. *ICLR*, arXiv 1812.00420.
-# - De Lange, M., van de Ven, G. M. & Tuytelaars, T. (2023). Continual evaluation for lifelong learning: identifying the stability gap. *ICLR*,
-#   arXiv 2205.13452.
+# - De Lange, M., van de Ven, G. M. & Tuytelaars, T. (2023). Continual evaluation for lifelong learning: identifying the stability gap.
+#   *ICLR*, arXiv 2205.13452.
 # - Harun, M. Y. & Kanan, C. (2024). Overcoming the stability gap in continual learning. *TMLR*, arXiv 2306.01904.
-# - Hess, T., Tuytelaars, T. & van de Ven, G. M. (2023). Two complementary perspectives to continual learning: ask not only what to optimize,
-#   but also how. arXiv 2311.04898.
+# - Hess, T., Tuytelaars, T. & van de Ven, G. M. (2023). Two complementary perspectives to continual learning: ask not only what to
+#   optimize, but also how. arXiv 2311.04898.
 # - Hinton, G., Vinyals, O. & Dean, J. (2015). Distilling the knowledge in a neural network. arXiv 1503.02531.
 # - Hu, E. J. et al. (2022). LoRA: low-rank adaptation of large language models. *ICLR*, arXiv 2106.09685.
-# - Kirkpatrick, J. et al. (2017). Overcoming catastrophic forgetting in neural networks. *PNAS* 114, arXiv 1612.00796 (EWC).
-# - Li, Z. & Hoiem, D. (2016). Learning without forgetting. *ECCV*, arXiv 1606.09282 (LwF).
-# - Lopez-Paz, D. & Ranzato, M. (2017). Gradient episodic memory for continual learning. *NeurIPS*, arXiv 1706.08840 (GEM).
-# - Zenke, F., Poole, B. & Ganguli, S. (2017). Continual learning through synaptic intelligence. *ICML*, arXiv 1703.04200 (SI).
+# - Kirkpatrick, J. et al. (2017). Overcoming catastrophic forgetting in neural networks. *PNAS* 114, arXiv 1612.00796. (EWC.)
+# - Li, Z. & Hoiem, D. (2016). Learning without forgetting. *ECCV*, arXiv 1606.09282. (LwF.)
+# - Lopez-Paz, D. & Ranzato, M. (2017). Gradient episodic memory for continual learning. *NeurIPS*, arXiv 1706.08840. (GEM.)
+# - Zenke, F., Poole, B. & Ganguli, S. (2017). Continual learning through synaptic intelligence. *ICML*, arXiv 1703.04200. (SI.)
 # - Zhang, C.-B. et al. (2021). Delving deep into label smoothing. *IEEE TIP* 30, arXiv 2011.12562.

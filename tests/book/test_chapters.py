@@ -70,11 +70,11 @@ def test_a_notebook_to_take_away_fetches_the_book_on_colab_alone_and_only_where_
 @pytest.mark.parametrize(
     ("link", "wanted"),
     [
-        ("[x](08_next.ipynb#there)", "[x](#there)"),
-        ("[x](../08_next.ipynb#there)", "[x](#there)"),
+        ("[x](08_next.ipynb#there)", "[x](#at-there)"),
+        ("[x](../08_next.ipynb#there)", "[x](#at-there)"),
         ("[x](08_next.ipynb#Some-heading)", "[x](08_next.ipynb#Some-heading)"),
         ("[x](08_next.ipynb)", "[x](08_next.ipynb)"),
-        ("[x](#here)", "[x](#here)"),
+        ("[x](#here)", "[x](#at-here)"),
         ("[x](#Some-heading)", "[x](07_trial.ipynb#Some-heading)"),
         ("[x](https://a.org/b#c)", "[x](https://a.org/b#c)"),
     ],
@@ -85,7 +85,7 @@ def test_links_to_anchors_become_links_to_targets(link, wanted):
 
 
 def test_an_anchor_stays_an_id_and_becomes_a_target_of_the_heading_behind_it():
-    assert sources(chapter(TITLE, text('<a id="here"></a>\n## Here')))[-1] == '<a id="here"></a>\n\n(here)=\n## Here'
+    assert sources(chapter(TITLE, text('<a id="here"></a>\n## Here')))[-1] == '<a id="here"></a>\n\n(at-here)=\n## Here'
 
 
 def test_a_solution_words_and_code_lies_in_one_fold():

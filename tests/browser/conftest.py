@@ -1,5 +1,10 @@
-"""One JupyterLab and one page of Chromium for all browser tests; skipped where there is no Chromium."""
+"""One JupyterLab, one built site and one page of Chromium for all browser tests; skipped where there is no Chromium."""
 
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import built_site
 import pytest
 
 from lossbook.widgets.browser import chromium_page, find_chromium, jupyter_lab
@@ -23,3 +28,42 @@ def lab(tmp_path_factory):
 def browser_page():
     with chromium_page() as page:
         yield page
+
+
+@pytest.fixture(scope="session")
+def site_files():
+    """The address of the built site in its folder."""
+    return built_site.site().as_uri()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, and says nothing."""
+
+    def log_message(self, format, *args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site_served():
+    """The address of the built site on a server of this machine."""
+    handler = partial(Quiet, directory=str(built_site.site()))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def reader(browser_page):
+    """A function that sends a reader to an address. Afterwards: no error in a console, nothing asked of a network."""
+    readers = []
+
+    def send(address, **settings):
+        readers.append(built_site.Reader(browser_page.context.browser, address, **settings))
+        return readers[-1]
+
+    yield send
+    found = [(each.troubles, each.outside()) for each in readers]
+    for each in readers:
+        each.context.close()
+    assert found == [([], [])] * len(readers)

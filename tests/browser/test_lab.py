@@ -2,7 +2,6 @@
 
 import pytest
 
-from lossbook.widgets import MarginExplorer, SimplexExplorer
 from lossbook.widgets.browser import press_slider, run_notebook, write_notebook
 
 CELLS = (
@@ -58,30 +57,3 @@ def test_a_preset_says_under_the_picture_what_to_look_for(outputs):
     output.get_by_label("Presets").select_option("undecided")
     output.get_by_text("the middle of the triangle").wait_for()
     assert "probabilities (0.333, 0.333, 0.333)" in output.locator("figure img").get_attribute("alt")
-
-
-@pytest.mark.parametrize(
-    ("make", "names"),
-    [(SimplexExplorer, ("tau",)), (MarginExplorer, ("x", "losses"))],
-    ids=["one slider", "slider and list"],
-)
-def test_a_frozen_explorer_answers_to_the_keyboard_without_network_or_error(browser_page, tmp_path, make, names):
-    path = tmp_path / "frozen.html"
-    make().freeze(*names, path=path, steps=3)
-    page, requests, errors = browser_page.context.browser.new_page(), [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(path.as_uri())
-    image, caption = page.locator("figure img"), page.locator("figcaption")
-    assert page.get_by_role("slider").count() == len(names)
-    for slider in page.get_by_role("slider").all():
-        before, said, valued = image.get_attribute("alt"), caption.inner_text(), slider.get_attribute("aria-valuetext")
-        slider.press("ArrowRight")
-        assert image.get_attribute("alt") != before
-        assert caption.inner_text() != said
-        assert slider.get_attribute("aria-valuetext") != valued
-    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
-    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
-    assert errors == []
-    page.close()

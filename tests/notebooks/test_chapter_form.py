@@ -135,4 +135,4 @@ def test_every_link_to_another_chapter_or_heading_leads_somewhere(path):
         assert goal.is_relative_to(ROOT), link
         if fragment:
             headings = {h.strip().replace(" ", "-") for h in re.findall(r"^#+ (.+)$", prose(goal), flags=re.MULTILINE)}
-            assert fragment in headings | set(re.findall(r'<a id="(\w+)"></a>', prose(goal))), link
+            assert fragment in headings | set(re.findall(r'<a id="([\w-]+)"></a>', prose(goal))), link

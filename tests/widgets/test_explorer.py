@@ -1,79 +1,26 @@
-"""What holds for every explorer: one picture, words that follow it, controls that can be reached, and a frozen twin."""
+"""What holds for every explorer: one picture, words that follow it, and controls that can be reached."""
 
 import io
-import json
-import re
 
 import ipywidgets
 import matplotlib
 import numpy as np
 import pytest
+from explorers import Dot
 from PIL import Image
 
-from lossbook.experiments import lazy_rich, neural_collapse, stability_gap
-from lossbook.figures.style import new_figure
-from lossbook.widgets import (
-    Explorer,
-    FeaturesExplorer,
-    FloatLineExplorer,
-    FrameBuilderExplorer,
-    LazyExplorer,
-    LikelihoodExplorer,
-    MarginExplorer,
-    Preset,
-    SimplexExplorer,
-    SoftmaxStepsExplorer,
-    StabilityGapExplorer,
-    TrainingExplorer,
-)
-from lossbook.widgets.benchmark import sample_run
+from lossbook.widgets import Preset
+from lossbook.widgets.benchmark import EXPLORERS
 from lossbook.widgets.canvas import encode
-from lossbook.widgets.controls import choice, several, slider, stops
+from lossbook.widgets.controls import several, slider, stops
 
-MAKE = {
-    "margin": MarginExplorer,
-    "error": lambda: MarginExplorer(("squared_error", "huber_loss")),
-    "simplex": SimplexExplorer,
-    "training": lambda: TrainingExplorer(sample_run()),
-    "lazy": lambda: LazyExplorer(lazy_rich.run(lazy_rich.SCALES["tiny"], progress=False)),
-    "likelihood": LikelihoodExplorer,
-    "features": lambda: FeaturesExplorer(neural_collapse.run(neural_collapse.SCALES["tiny"], progress=False)),
-    "float line": FloatLineExplorer,
-    "frame builder": FrameBuilderExplorer,
-    "stability gap": lambda: StabilityGapExplorer(stability_gap.run(stability_gap.SCALES["tiny"], progress=False)),
-    "softmax steps": SoftmaxStepsExplorer,
-}
-every_explorer = pytest.mark.parametrize("name", MAKE)
+every_explorer = pytest.mark.parametrize("name", EXPLORERS)
 
 
 @pytest.fixture(scope="module")
 def explorers():
     """One of each; a test leaves them as they were."""
-    return {name: make() for name, make in MAKE.items()}
-
-
-class Dot(Explorer):
-    """The smallest explorer: a dot at (x, y), in a colour."""
-
-    def __init__(self, presets=None):
-        figure, self.ax = new_figure(width=4, height=3)
-        self.ax.set(xlim=(0, 1), ylim=(0, 1))
-        (self.dot,) = self.ax.plot([], [], "o", animated=True)
-        self.drawn = 0
-        controls = {
-            "x": slider("across", 0.5, 0, 1, 0.1),
-            "y": slider("up", 0.5, 0, 1, 0.1),
-            "colour": choice("colour", [("as blood", "red"), ("as the sea", "blue")], "red"),
-            "deaf": slider("deaf", 0.0, 0, 1, 0.1),
-        }
-        controls["deaf"].box.layout.display = "none"
-        super().__init__(figure, controls, presets or {})
-
-    def _show(self, values):
-        self.drawn += 1
-        self.dot.set_data([values["x"]], [values["y"]])
-        self.dot.set_color(values["colour"])
-        return f"A {values['colour']} dot at {values['x']:g}, {values['y']:g}.", "Where is the dot?"
+    return {name: make() for name, make in EXPLORERS.items()}
 
 
 def numbers_of(explorer):
@@ -94,7 +41,7 @@ def test_every_control_changes_the_picture_and_all_goes_back_to_where_it_was(exp
 
 @every_explorer
 def test_a_picture_drawn_on_the_kept_background_is_the_picture_drawn_afresh(name):
-    explorer = MAKE[name]()
+    explorer = EXPLORERS[name]()
     slid = next(name for name in explorer.values if explorer.control(name).is_slider)
     for value in explorer.control(slid).tour(4):
         explorer.set(**{slid: value})
@@ -270,68 +217,6 @@ def test_a_control_that_does_nothing_is_found_out():
 def test_presets_that_look_the_same_are_found_out():
     with pytest.raises(AssertionError, match="presets: got 2, but only 1 different"):
         Dot({"one": Preset("a", {"x": 0.0}), "two": Preset("b", {"x": 0.0})}).move_every_control()
-
-
-def frames_of(html):
-    return json.loads(re.search(r'<script type="application/json">(.*?)</script>', html, re.S).group(1))
-
-
-def test_a_frozen_explorer_holds_the_words_of_every_setting_in_order():
-    dot = Dot()
-    dot.set(x=0.3)
-    before = dot.values, dot._frame
-    data = frames_of(dot.freeze("x", "colour", steps=3))
-    assert data["values"] == [["0", "0.3", "0.5", "1"], ["as blood", "as the sea"]]
-    assert [frame["alt"] for frame in data["frames"]] == [
-        f"A {colour} dot at {x}, 0.5." for x in ("0", "0.3", "0.5", "1") for colour in ("red", "blue")
-    ]
-    assert len({frame["picture"] for frame in data["frames"]}) == 8
-    assert (dot.values, dot._frame) == before
-
-
-def test_freezing_takes_the_first_slider_by_default_and_writes_a_whole_page(tmp_path):
-    dot = Dot()
-    html = dot.freeze(path=tmp_path / "dot.html")
-    assert frames_of(html)["values"] == [["0", *(f"{i / 10:g}" for i in range(1, 10)), "1"]]
-    page = (tmp_path / "dot.html").read_text(encoding="utf-8")
-    assert page.startswith("<!doctype html>")
-    assert html in page
-    assert html.isascii()
-
-
-@every_explorer
-def test_a_frozen_explorer_loads_nothing(explorers, name):
-    html = explorers[name].freeze(steps=2)
-    assert re.findall(r'(?:src|href)="(?!data:image/png;base64,)', html) == []
-    assert "http" not in re.sub(r'"picture": "[^"]*"|base64,[^"]*"', "", html)
-    assert 'aria-live="polite"' in html
-    assert "aria-valuetext" in html
-
-
-def test_a_caption_cannot_break_out_of_the_frozen_page():
-    class Hostile(Dot):
-        def _show(self, values):
-            super()._show(values)
-            return f'"><script>alert({values["x"]})</script>', "</script><b>bold</b>"
-
-    html = Hostile().freeze("x", steps=2)
-    assert html.count("<script") == html.count("</script>") == 2
-    assert "<b>" not in html
-
-
-@pytest.mark.parametrize(
-    ("names", "steps", "message"),
-    [
-        (("z",), 3, "names: got 'z', expected one of "),
-        (("x", "y"), 20, "steps: got 121 pictures"),
-        (("x",), 1, "steps: got 1, expected a whole number of at least 2"),
-        (("x",), 2.5, "steps: got 2.5, expected a whole number of at least 2"),
-    ],
-)
-def test_what_cannot_be_frozen_is_refused(names, steps, message, monkeypatch):
-    monkeypatch.setattr("lossbook.widgets.explorer.MOST_FRAMES", 100)
-    with pytest.raises(ValueError, match=re.escape(message)):
-        Dot().freeze(*names, steps=steps)
 
 
 def test_the_quick_encoder_writes_what_other_readers_read():
