@@ -1,1 +1,1 @@
-"""The book as a site: chapters executed and frozen, atlas, comparison, API, one bibliography. `lossbook book` builds it."""
+"""The book as a site: chapters executed and frozen, atlas, comparison, API, bibliography. `lossbook book` builds it."""

@@ -187,8 +187,8 @@ async def _run(chapter: Source, wanted: dict[str, Any], root: Path, cache: Path)
                 await client.async_execute_cell(cell, index)
             seconds = time.perf_counter() - began
             told = json.loads(await _aside(client, REPORT))
-        for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-            _drop_widgets(output)
+        for index, cell in enumerate(notebook.cells):
+            _check_outputs(f"{chapter.stem}, cell {index + 1}", cell.get("outputs", []))
         _keep(chapter.stem, notebook, frames, cache)
         about = {"key": wanted, "files": _files(told["files"], root), "seconds": seconds}
         text = json.dumps(about | {"peak_bytes": told["peak_bytes"]}, indent=1)
@@ -217,6 +217,15 @@ def _keep(stem: str, notebook: NotebookNode, frames: Path, cache: Path) -> None:
     (cache / "frames").mkdir(exist_ok=True)
     frames.chmod(0o755)  # mkdtemp made it private
     frames.rename(cache / "frames" / stem)
+
+
+def _check_outputs(where: str, outputs: Sequence[NotebookNode]) -> None:
+    """Refuse what a reader without a kernel would miss: a widget that is not frozen, a warning, a traceback."""
+    for output in outputs:
+        if any(kind.startswith(WIDGETS) for kind in output.get("data", {})):
+            raise ChapterError(f"{where}: shows a widget, expected an explorer, which can be frozen")
+        if output.get("name") == "stderr":
+            raise ChapterError(f"{where}: expected no warnings, got\n{COLOUR.sub('', output.text)}")
 
 
 def _drop_widgets(output: NotebookNode) -> None:

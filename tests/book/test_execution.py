@@ -106,6 +106,19 @@ def test_a_failure_names_chapter_and_cell_keeps_nothing_of_it_and_all_of_the_oth
     assert sorted(path.name for path in (root / "cache").iterdir()) == ["98_other.ipynb", "98_other.json", "frames"]
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import ipywidgets\n\nipywidgets.IntSlider()", "shows a widget"),
+        ("import warnings\n\nwarnings.warn('look here')", "look here"),
+    ],
+)
+def test_what_a_reader_without_a_kernel_would_miss_is_refused(run, root, code, words):
+    with pytest.raises(ChapterError, match=f"99_trial, cell 2: [\\s\\S]*{words}"):
+        run(chapter(code))
+    assert not (root / "cache" / "99_trial.json").exists()
+
+
 def test_an_explorer_is_frozen_with_its_pictures_beside_the_outputs(run, root):
     (done,), _ = run(chapter(EXPLORER))
     (output,) = done.notebook.cells[1].outputs
