@@ -2,14 +2,13 @@
 
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import nbformat
 
 from lossbook.book.chapter import Chapter
 from lossbook.catalog.papers import CHAPTERS, NOTEBOOKS
-from lossbook.widgets.browser import chromium_page
 
 ROOT = Path(__file__).parents[1]
 STATIC = ROOT / "lossbook" / "book" / "static"
@@ -52,9 +51,9 @@ def built(folder, files):
 
 
 @contextmanager
-def opened(site, troubles):
+def opened(browser_page, site, troubles):
     """A function that opens a page of the site from its file; what the browser complains of is added to `troubles`."""
-    with chromium_page() as page:
+    with closing(browser_page.context.browser.new_page()) as page:
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None)
         page.on("requestfailed", lambda request: troubles.append(f"failed: {request.url}"))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,17 @@ settings.load_profile("lossbook")
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def browser_page() -> Iterator[Any]:
+    """A page of the one Chromium that a process of tests can have; its `context.browser` opens others."""
+    from lossbook.widgets.browser import chromium_page, find_chromium
+
+    if find_chromium() is None:
+        pytest.skip("no Chromium on the search path, and CHROMIUM is not set")
+    with chromium_page() as page:
+        yield page
 
 
 @pytest.fixture(scope="module")

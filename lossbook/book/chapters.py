@@ -61,6 +61,8 @@ def page(
         for output in cell.get("outputs", []):
             if "text/html" in output.get("data", {}):
                 output.data["text/html"] = _with_files(output.data["text/html"], pictures)
+    for place, cell in enumerate(cells):
+        cell.id = f"cell-{place}"  # the same each time, so that Sphinx reads a page again only where it changed
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=chapter.notebook.metadata)
     return notebook, pictures
 

@@ -151,12 +151,15 @@ def _without_tex(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def _well_formed(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Mend what a screen reader stumbles on.
+    """Mend what Sphinx writes.
 
-    Sphinx writes a long signature as a list of definitions without terms, and viewcode lists inside of lists.
+    A long signature is a list of definitions without terms; the listings of sources have lists inside of lists, and
+    ways back to places that are not there.
     """
     if "body" in context:
         context["body"] = SIGNATURE.sub(_as_blocks, context["body"])
+        if page.startswith("_modules/"):
+            context["body"] = re.sub(r'<a class="viewcode-back".*?</a>|<li>[^\n]*builtins.html.*', "", context["body"])
         if page == "_modules/index":
             flat = re.sub("</?ul>", "", context["body"])
             context["body"] = re.sub("<li>.*</li>", r"<ul>\g<0></ul>", flat, flags=re.DOTALL)

@@ -14,6 +14,7 @@ import re
 import shutil
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from lossbook.book.chapter import Chapter
 from lossbook.book.sources import sources
 
 SECONDS_PER_CELL = 600
+PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 WIDGETS = "application/vnd.jupyter.widget"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 WATCHING = str(Path(__file__).with_name("watching.py"))
@@ -248,9 +250,8 @@ def _files(names: Sequence[str], root: Path) -> dict[str, str]:
 
 def _versions() -> dict[str, str]:
     """Of Python and of what the package stands on, and whether full data are at hand."""
-    needs = [Requirement(line) for line in importlib.metadata.requires("lossbook") or []]
-    names = sorted(need.name for need in needs if need.marker is None)
-    found = {name: importlib.metadata.version(name) for name in names}
+    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
+    found = {name: importlib.metadata.version(name) for name in (Requirement(r).name for r in project["dependencies"])}
     return found | {"python": platform.python_version(), "LOSSBOOK_DATA": os.environ.get("LOSSBOOK_DATA", "")}
 
 

@@ -16,7 +16,6 @@ from lossbook.book.svg import curves_in_words, curves_svg
 from lossbook.book.words import claims
 from lossbook.catalog import RECORDS
 from lossbook.catalog.papers import NOTEBOOKS, papers
-from lossbook.widgets.browser import find_chromium
 
 over_records = pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
 
@@ -167,12 +166,10 @@ def troubles():
 
 
 @pytest.fixture(scope="module")
-def open_page(files, troubles, tmp_path_factory):
-    if find_chromium() is None:
-        pytest.skip("no Chromium on the search path, and CHROMIUM is not set")
+def open_page(browser_page, files, troubles, tmp_path_factory):
     pytest.importorskip("myst_parser")
     site = built(tmp_path_factory.mktemp("atlas"), files | {"comparison.md": "# Comparison\n"})
-    with opened(site, troubles) as open_page:
+    with opened(browser_page, site, troubles) as open_page:
         yield open_page
 
 

@@ -125,6 +125,11 @@ def test_a_cell_that_only_imports_is_folded():
     assert [cell.metadata["tags"] for cell in notebook.cells[2:]] == [["hide-input"], []]
 
 
+def test_the_same_chapter_gives_the_same_page_to_the_letter():
+    once, again = (page(chapter(TITLE, *EXERCISE), {}, Live())[0] for _ in range(2))
+    assert nbformat.writes(once) == nbformat.writes(again)
+
+
 def test_the_chapter_itself_is_left_as_it_was():
     made = chapter(TITLE, *EXERCISE, code("show()", shows=FIGURE))
     before = nbformat.writes(made.notebook)

@@ -15,7 +15,6 @@ from lossbook.book.loss_card import chapter_link
 from lossbook.book.slices import OTHER_SCORES, SLICES, along, moved
 from lossbook.catalog import RECORDS, find
 from lossbook.catalog.papers import NOTEBOOKS
-from lossbook.widgets.browser import find_chromium
 
 over_records = pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
 
@@ -141,12 +140,10 @@ def troubles():
 
 
 @pytest.fixture(scope="module")
-def open_page(page_source, troubles, tmp_path_factory):
-    if find_chromium() is None:
-        pytest.skip("no Chromium on the search path, and CHROMIUM is not set")
+def open_page(browser_page, page_source, troubles, tmp_path_factory):
     pytest.importorskip("myst_parser")
     site = built(tmp_path_factory.mktemp("comparison"), {"comparison.md": page_source})
-    with opened(site, troubles) as open_page:
+    with opened(browser_page, site, troubles) as open_page:
         yield open_page
 
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from contextlib import closing
 
 import nbformat
 import pytest
@@ -10,7 +11,6 @@ from book_pages import STATIC, committed
 
 from lossbook.book.chapter import Chapter
 from lossbook.book.equations import find, number, numbered, prose, refer
-from lossbook.widgets.browser import chromium_page, find_chromium
 
 NAMED = '<a id="eq-shift"></a>\n$$a = b$$'
 SHIFT = {"02_softmax": [NAMED]}
@@ -175,8 +175,7 @@ $$w = a_1 + a_2 + a_3 + a_4 + a_5 + a_6 + a_7 + a_8 + a_9 + a_{10} + a_{11} + a_
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(find_chromium() is None, reason="no Chromium on the search path, and CHROMIUM is not set")
-def test_a_browser_sets_equations_in_all_their_places_and_the_keyboard_reaches_what_is_wide(tmp_path):
+def test_a_browser_sets_equations_in_all_their_places_and_the_keyboard_reaches_what_is_wide(browser_page, tmp_path):
     pytest.importorskip("sphinx")
     source, site = tmp_path / "source", tmp_path / "site"
     (source / "_static").mkdir(parents=True)
@@ -191,7 +190,7 @@ def test_a_browser_sets_equations_in_all_their_places_and_the_keyboard_reaches_w
     command = [sys.executable, "-m", "sphinx", "-q", "-W", str(source), str(site)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    with chromium_page(600, 900) as page:
+    with closing(browser_page.context.browser.new_page(viewport={"width": 600, "height": 900})) as page:
         page.goto((site / "index.html").as_uri())
         page.wait_for_function("document.querySelectorAll('mjx-container').length >= 7")
         page.wait_for_function("document.querySelector('.math[tabindex]')")

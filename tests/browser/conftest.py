@@ -1,4 +1,4 @@
-"""One JupyterLab, one built site and one page of Chromium for all browser tests; skipped where there is no Chromium."""
+"""One JupyterLab and one built site for all browser tests, which are skipped where there is no Chromium."""
 
 import threading
 from functools import partial
@@ -7,7 +7,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import built_site
 import pytest
 
-from lossbook.widgets.browser import chromium_page, find_chromium, jupyter_lab
+from lossbook.widgets.browser import find_chromium, jupyter_lab
 
 
 def pytest_collection_modifyitems(items):
@@ -22,12 +22,6 @@ def pytest_collection_modifyitems(items):
 def lab(tmp_path_factory):
     with jupyter_lab(tmp_path_factory.mktemp("notebooks")) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def browser_page():
-    with chromium_page() as page:
-        yield page
 
 
 @pytest.fixture(scope="session")
