@@ -6,12 +6,12 @@ import hashlib
 import html
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
 
 from lossbook.book.chapter import Chapter
+from lossbook.book.live import Live
 
 ANCHOR = re.compile(r'^<a id="([\w-]+)"></a>\s*$', re.MULTILINE)
 LINK = re.compile(r"\]\((?:\.\./)?(?:(\d\d_\w+)\.ipynb)?#([^)\s]+)\)")
@@ -20,23 +20,6 @@ PICTURE = re.compile(r'<img src="data:image/png;base64,([^"]+)"([^>]*)>')
 TARGET = "at-"  # so that no anchor has the name of a function or a module
 TOLD = "*Solution.*"
 FOLD = '<details class="lossbook-solution"><summary>Solution</summary>\n\n'
-COLAB = "https://colab.research.google.com/github/{repository}/blob/{site_branch}/notebooks/{stem}.ipynb"
-BINDER = "https://mybinder.org/v2/gh/{repository}/{branch}?urlpath=lab/tree/notebooks/{stem}.ipynb"
-
-
-class Live(NamedTuple):
-    """Where chapters can be run: a repository on GitHub, its branch, and the branch that holds the built site."""
-
-    repository: str = ""
-    branch: str = "main"
-    site_branch: str = "gh-pages"
-
-    def links(self, stem: str) -> dict[str, str]:
-        """Words -> address; none where no repository is set."""
-        if not self.repository:
-            return {}
-        where = self._asdict() | {"stem": stem}
-        return {"Run on Colab": COLAB.format(**where), "Run on Binder": BINDER.format(**where)}
 
 
 def page(
@@ -52,11 +35,11 @@ def page(
     """
     pictures: dict[str, bytes] = {}
     cells = _folded(chapter.notebook.cells, solutions)
-    cells.insert(1, nbformat.v4.new_markdown_cell(_head(chapter, live)))
+    cells.insert(1, nbformat.v4.new_markdown_cell(_head(chapter, live, solutions)))
     for cell in cells:
         if cell.cell_type == "markdown":
             cell.source = with_targets(with_links(cell.source, chapter.stem, anchors))
-        elif _only_imports(cell.source):
+        elif _in_the_way(cell.source):
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
         for output in cell.get("outputs", []):
             if "text/html" in output.get("data", {}):
@@ -102,7 +85,7 @@ def download(notebook: NotebookNode, live: Live) -> NotebookNode:
         setup = (
             "# On Colab only: fetch the book and what it needs.\nimport sys\n\n"
             'if "google.colab" in sys.modules:\n'
-            f"    !git clone --quiet --depth 1 https://github.com/{live.repository}\n"
+            f"    !git clone --quiet --depth 1 {live.address}\n"
             f"    %pip install --quiet --editable {name}\n"
             f'    sys.path.insert(0, "{name}")'
         )
@@ -111,22 +94,27 @@ def download(notebook: NotebookNode, live: Live) -> NotebookNode:
     return taken
 
 
-def _head(chapter: Chapter, live: Live) -> str:
+def _head(chapter: Chapter, live: Live, solutions: bool) -> str:
     """Below the title: what can be taken away, and where the chapter runs."""
-    links = {"Download the notebook": f"notebooks/{chapter.stem}.ipynb"} | live.links(chapter.stem)
-    items = "".join(
-        f'<a href="{html.escape(address)}"{" download" if "Download" in words else ""}>{words}</a>'
-        for words, address in links.items()
-    )
-    return f'<p class="lossbook-take">{items}</p>'
+    folders = {"Download the notebook": "", "Without solutions": "student/", "Its exercises alone": "worksheets/"}
+    taken = [
+        f'<a href="notebooks/{folder}{chapter.stem}.ipynb" download>{words}</a>'
+        for words, folder in folders.items()
+        if solutions or folder != "student/"  # else the first is the students' edition
+    ]
+    runs = [f'<a href="{html.escape(address)}">{words}</a>' for words, address in live.links(chapter.stem).items()]
+    return f'<p class="lossbook-take">{"".join(taken + runs)}</p>'
 
 
-def _only_imports(code: str) -> bool:
-    """Whether a cell only fetches names: the page folds it."""
+def _in_the_way(code: str) -> bool:
+    """Whether a cell only fetches names, or ends in a picture and claims nothing: the page folds its code."""
     try:
-        return all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in ast.parse(code).body)
+        statements = ast.parse(code).body
     except SyntaxError:  # of IPython's own
         return False
+    fetches = all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in statements)
+    last = ast.unparse(statements[-1]) if statements else ""
+    return fetches or (last.startswith("show(") and "claim(" not in code)
 
 
 def _folded(cells: Sequence[NotebookNode], solutions: bool) -> list[NotebookNode]:

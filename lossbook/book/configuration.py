@@ -25,6 +25,8 @@ SETTINGS: dict[str, Any] = {
     "nb_execution_mode": "off",
     "nb_ipywidgets_js": {},
     "nb_merge_streams": True,
+    "nb_code_prompt_show": "Show the code",
+    "nb_code_prompt_hide": "Hide the code",
     "myst_enable_extensions": ["dollarmath", "amsmath", "colon_fence", "deflist"],
     "myst_heading_anchors": 4,
     "myst_heading_slug_func": "lossbook.book.chapters.slug",

@@ -3,7 +3,6 @@
 import hashlib
 import importlib.util
 import shutil
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,12 @@ import nbformat
 
 from lossbook.book import atlas, bibliography, comparison, equations, notation, reference, running
 from lossbook.book.chapter import Chapter
-from lossbook.book.chapters import Live, anchors_of, download, page, with_links
+from lossbook.book.chapters import anchors_of, download, page, with_links
 from lossbook.book.execution import Source, execute, key, staleness, stored
+from lossbook.book.live import Live, settings
 from lossbook.catalog.papers import CHAPTERS, NOTEBOOKS, PARTS
 from lossbook.checks import check_choice
+from lossbook.course import student, worksheet
 
 GENERATORS = (atlas, comparison, notation, bibliography, reference)
 LOOKING_UP = ("atlas", "comparison", "catalogue", "notation", "glossary", "bibliography", "experiments", "api/index")
@@ -71,7 +72,7 @@ def build(
     frames = {path.name: path for path in (out / "executed" / "frames").glob("*/*")}
     mirror(frames, site / "_static" / "frames")
     mirror(pictures, site / "_static" / "figures")
-    mirror(_downloads(executed, root, live), site / "notebooks")
+    mirror(_downloads(root, live, solutions), site / "notebooks")
     mirror(_mathjax(), site / "_static" / "mathjax")
     (out / "built").write_text(_digest(files), encoding="utf-8")
     return site / "index.html"
@@ -108,12 +109,6 @@ def _executed(
     to_run = [source for source in sources if chosen is None or source.number in chosen]
     done = {chapter.number: chapter for chapter in execute(to_run, root, cache, workers=workers, say=say)}
     return [done.get(source.number) or stored(source, root) for source in sources]
-
-
-def settings(root: Path) -> Live:
-    """Where chapters can be run, by `[tool.lossbook]` of pyproject.toml: repository, branch, site_branch."""
-    said = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"].get("lossbook", {})
-    return Live(**{name: said[name] for name in Live._fields if name in said})
 
 
 def tree(
@@ -197,10 +192,16 @@ def _sphinx(source: Path, site: Path, out: Path) -> None:
     stamp.write_text(reader, encoding="utf-8")
 
 
-def _downloads(chapters: Sequence[Chapter], root: Path, live: Live) -> dict[str, str]:
-    """The notebooks to take away, as they are in the repository, outputs and all."""
-    names = [f"{chapter.stem}.ipynb" for chapter in chapters]
-    return {name: _text(download(nbformat.read(root / "notebooks" / name, as_version=4), live)) for name in names}
+def _downloads(root: Path, live: Live, solutions: bool) -> dict[str, str]:
+    """The notebooks to take away, as they are in the repository, and what students get of them."""
+    taken: dict[str, str] = {}
+    for name in NOTEBOOKS.values():
+        notebook = nbformat.read(root / "notebooks" / name, as_version=4)
+        for_students = _text(student(notebook, repository=live.address))
+        taken[name] = _text(download(notebook, live)) if solutions else for_students
+        taken |= {f"student/{name}": for_students} if solutions else {}
+        taken[f"worksheets/{name}"] = _text(worksheet(notebook, repository=live.address))
+    return taken
 
 
 def _mathjax() -> dict[str, Path]:

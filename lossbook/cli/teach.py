@@ -13,7 +13,9 @@ def add(command: Adder) -> None:
     course = command("course", _course, "Write notebooks without solutions, worksheets, instructors' and autograders.")
     course.add_argument("--out", type=Path, metavar="FOLDER", required=True, help="where to write them")
     course.add_argument("--chapter", action="append", metavar="NN", help="only this chapter; repeatable")
-    course.add_argument("--repository", metavar="ADDRESS", help="the clone that hosted notebooks install from")
+    course.add_argument(
+        "--repository", metavar="ADDRESS", help="what hosted notebooks clone; pyproject.toml's by default"
+    )
     grade = command("grade", _grade, "Grade a zip or a folder of students' notebooks.")
     grade.add_argument("submissions", type=Path, help="a zip or a folder; a notebook or a folder for each student")
     grade.add_argument("--out", type=Path, metavar="FILE", default=Path("scores.csv"), help="the table (scores.csv)")
@@ -33,12 +35,14 @@ def _chapters() -> dict[str, Path]:
 
 
 def _course(options: argparse.Namespace) -> int:
+    from lossbook.book.live import settings as live_settings
     from lossbook.course import can_write_autograder, write_course
 
     chapters = _chapters()
     for number in options.chapter or ():
         check_among("--chapter", number, chapters)
-    settings = {"repository": options.repository, "points": options.points, "seconds": options.seconds}
+    repository = options.repository or live_settings(NOTEBOOKS.parent).address
+    settings = {"repository": repository, "points": options.points, "seconds": options.seconds}
     try:
         written = write_course(options.out, [chapters[n] for n in options.chapter or chapters], **settings)
     except ValueError as error:

@@ -6,7 +6,8 @@ import nbformat
 import pytest
 
 from lossbook.book.chapter import Chapter
-from lossbook.book.chapters import Live, anchors_of, download, page, slug
+from lossbook.book.chapters import anchors_of, download, page, slug
+from lossbook.book.live import Live
 
 PIXEL = base64.b64encode(b"a picture").decode()
 FIGURE = f'<figure><img src="data:image/png;base64,{PIXEL}" alt="A dot." width="10"></figure>'
@@ -49,6 +50,14 @@ def test_below_the_title_a_page_offers_the_notebook_and_no_live_links_without_a_
     assert title == TITLE.source
     assert 'href="notebooks/07_trial.ipynb" download' in head
     assert "://" not in head
+
+
+def test_a_page_offers_the_students_editions_and_where_it_has_no_solutions_nothing_that_has():
+    with_them, without = (sources(chapter(TITLE), solutions=solutions)[1] for solutions in (True, False))
+    assert 'href="notebooks/student/07_trial.ipynb"' in with_them
+    assert 'href="notebooks/worksheets/07_trial.ipynb"' in with_them
+    assert without.count("href=") == 2
+    assert "student/" not in without
 
 
 def test_with_a_repository_a_page_leads_to_colab_and_binder():
@@ -120,9 +129,19 @@ def test_links_in_outputs_lead_to_pages():
     assert notebook.cells[2].outputs[0].data["text/html"] == '<a href="01_from_likelihood.html#hinge">hinge</a>'
 
 
-def test_a_cell_that_only_imports_is_folded():
-    notebook, _ = page(chapter(TITLE, code("import math\nfrom a import b"), code("import math\nmath.pi")), {}, Live())
-    assert [cell.metadata["tags"] for cell in notebook.cells[2:]] == [["hide-input"], []]
+@pytest.mark.parametrize(
+    ("source", "folded"),
+    [
+        ("import math\nfrom a import b", True),
+        ("import math\nmath.pi", False),
+        ("plot(ax)\nshow(figure, alt='A line.')", True),
+        ("claim('it falls', 1, 1)\nshow(figure, alt='A line.')", False),
+        ("%timeit 1 + 1", False),
+    ],
+)
+def test_code_that_only_imports_or_draws_is_folded(source, folded):
+    notebook, _ = page(chapter(TITLE, code(source)), {}, Live())
+    assert ("hide-input" in notebook.cells[2].metadata["tags"]) == folded
 
 
 def test_the_same_chapter_gives_the_same_page_to_the_letter():
