@@ -181,6 +181,7 @@ def _sphinx(source: Path, site: Path, out: Path) -> None:
     reader = _digest(room | {"sphinx": sphinx.__version__})
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != reader:
         shutil.rmtree(doctrees, ignore_errors=True)
+        shutil.rmtree(site, ignore_errors=True)
     stamp.unlink(missing_ok=True)
     how: dict[str, Any] = {"confoverrides": SETTINGS, "status": None, "parallel": 2}
     with log.open("w", encoding="utf-8") as warnings:
