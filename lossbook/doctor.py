@@ -13,6 +13,13 @@ from lossbook.devices import device
 from lossbook.kernels import engine_name
 from lossbook.kernels.softmax_compiled import vector_bits
 
+EXTRAS = {
+    "test": ("test tools", "the tests"),
+    "book": ("book tools", "`lossbook book` and the tests"),
+    "course": ("course tools", "autograders and the tests"),
+}
+"""What pip may install besides: extra -> its name, who needs it."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -69,27 +76,26 @@ def lacking(findings: list[Finding]) -> list[Finding]:
 def _packages() -> Iterator[Finding]:
     yield Finding("packages", "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield Finding("packages", "lossbook", metadata.version("lossbook"))
-    tools: list[str] = []
-    for requirement in map(Requirement, metadata.requires("lossbook") or []):
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": "test"}):
-            continue  # of another system
-        found = _version(requirement.name)
-        fits = found is not None and requirement.specifier.contains(found, prereleases=True)
+    requirements = [Requirement(line) for line in metadata.requires("lossbook") or []]
+    for requirement in requirements:
         if requirement.marker is None:
+            found, fits = _held(requirement)
             remedy = "" if fits else f'pip install "{requirement.name}{requirement.specifier}"'
             yield Finding("packages", requirement.name, found or "not installed", remedy)
-        elif not fits:
-            tools.append(requirement.name)
-    yield Finding(
-        "packages",
-        "test tools",
-        f"not installed: {', '.join(tools)}" if tools else "complete",
-        'pip install -e ".[test]" (only the tests need them)' if tools else "",
-        needed=False,
-    )
+    for extra, (tools, users) in EXTRAS.items():
+        wanted = [r for r in requirements if r.marker is not None and r.marker.evaluate({"extra": extra})]
+        lost = ", ".join(r.name for r in wanted if r.name != "lossbook" and not _held(r)[1])
+        remedy = f'pip install -e ".[{extra}]" (only {users} need them)' if lost else ""
+        yield Finding("packages", tools, f"not installed: {lost}" if lost else "complete", remedy, needed=False)
     triton = _version("triton")
-    wanted = triton is None and torch.cuda.is_available()
-    yield Finding("packages", "triton", triton or "not installed", "pip install triton" if wanted else "", needed=False)
+    remedy = "pip install triton" if triton is None and torch.cuda.is_available() else ""
+    yield Finding("packages", "triton", triton or "not installed", remedy, needed=False)
+
+
+def _held(requirement: Requirement) -> tuple[str | None, bool]:
+    """The version that is installed, and whether it is one that is asked for."""
+    found = _version(requirement.name)
+    return found, found is not None and requirement.specifier.contains(found, prereleases=True)
 
 
 def _version(package: str) -> str | None:

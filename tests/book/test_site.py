@@ -3,8 +3,9 @@
 import re
 from collections import Counter
 
+import nbformat
 import pytest
-from built_site import pages, site
+from built_site import ROOT, pages, site
 
 from lossbook.catalog import RECORDS
 from lossbook.catalog.papers import NOTEBOOKS
@@ -76,7 +77,18 @@ def test_each_page_says_its_language_and_has_a_title_of_its_own():
 
 
 @pytest.mark.parametrize("name", sorted(NOTEBOOKS.values()))
-def test_a_chapter_can_be_taken_away_as_the_notebook_that_the_repository_holds(name):
-    page = pages()[name.replace(".ipynb", ".html")]
+def test_a_chapter_can_be_taken_away_whole_without_solutions_and_as_its_exercises(name):
+    page, here = pages()[name.replace(".ipynb", ".html")], site() / "notebooks"
     links = [link for link in page.all("a") if "download" in link and link["href"].endswith(".ipynb")]
-    assert [page.goal(link["href"])[0] for link in links] == [(site() / "notebooks" / name).resolve()]
+    files = [page.goal(link["href"])[0] for link in links]
+    assert files == [(here / folder / name).resolve() for folder in ("", "student", "worksheets")]
+    whole, *for_students = (nbformat.read(file, as_version=4) for file in files)
+    assert whole == nbformat.read(ROOT / "notebooks" / name, as_version=4)
+    assert not any("solution" in cell.metadata.get("tags", []) for each in for_students for cell in each.cells)
+
+
+def test_each_chapter_fits_a_binder_session_of_two_gigabytes():
+    text = (site() / "running.html").read_text(encoding="utf-8")
+    taken = [float(number) for number in re.findall(r">\s*(?:<p>)?([\d.]+) GB", text)]
+    assert len(taken) == len(NOTEBOOKS)
+    assert 0.3 < min(taken) <= max(taken) < 2
