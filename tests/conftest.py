@@ -18,9 +18,12 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser_page() -> Iterator[Any]:
-    """A page of the one Chromium that a process of tests can have; its `context.browser` opens others."""
+    """A page of the one Chromium that a process of tests can have; its `context.browser` opens others.
+
+    For a module only: while it is there a loop of events runs, which is not what the other tests expect.
+    """
     from lossbook.widgets.browser import chromium_page, find_chromium
 
     if find_chromium() is None:

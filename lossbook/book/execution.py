@@ -15,7 +15,8 @@ import shutil
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,7 +78,7 @@ def execute(
         say(f"{stem}: to be run, {reason}" if reason else f"{stem}: kept")
     stale = [chapter for chapter in chapters if why[chapter.stem]]
     if stale:
-        failures = asyncio.run(_run_all(stale, keys, root, cache, workers, say))
+        failures = _to_its_end(_run_all(stale, keys, root, cache, workers, say))
         if failures:
             raise ChapterError("\n\n".join(failures))
     return [_kept(chapter, cache) for chapter in chapters]
@@ -145,6 +146,16 @@ def _with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNod
 
 def _code(notebook: NotebookNode) -> list[str]:
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def _to_its_end(work: Coroutine[Any, Any, list[str]]) -> list[str]:
+    """Run it here, or beside the loop that runs here already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as beside:
+        return beside.submit(asyncio.run, work).result()
 
 
 async def _run_all(

@@ -1,5 +1,6 @@
 """Chapters are run for the book, kept for as long as what they gave holds, and a failure names its cell."""
 
+import asyncio
 import json
 
 import nbformat
@@ -60,6 +61,14 @@ def test_it_is_not_run_again_while_all_it_rests_on_is_the_same(run):
     (done,), said = run(chapter(NUMBERS))
     assert said == ["99_trial: kept"]
     assert printed(done) == ["6\n"]
+
+
+def test_it_runs_within_a_running_loop_too_as_in_a_notebook(run):
+    async def within():
+        return run(chapter("x = 2\nprint(x)"))
+
+    (done,), _ = asyncio.run(within())
+    assert printed(done) == ["2\n"]
 
 
 def test_new_prose_keeps_the_outputs_and_is_the_prose_that_is_read(run):
