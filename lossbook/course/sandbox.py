@@ -31,6 +31,9 @@ MEMORY = 8 * 2**30
 START = 300.0
 """Seconds in which a process is there on the busiest machine."""
 
+PAUSES = (0.0, 0.1, 0.4, 1.6, 6.4)
+"""Seconds before each try to get a process: a server that was killed may take a moment to be gone."""
+
 
 class NoProcess(RuntimeError):
     """No process can be had to run a function in: the machine's fault, and not the student's."""
@@ -82,9 +85,10 @@ class _Function:
 
 
 def _started(folder: str) -> tuple[Any, Connection]:
-    """A process that is ready, and the way to it. A second try, for the one before may have ended the server."""
+    """A process that is ready, and the way to it. Several tries: the one before may have ended the server."""
     context = _context()
-    for last in (False, True):
+    for pause in PAUSES:
+        time.sleep(pause)
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, folder), daemon=True)
         try:
@@ -98,7 +102,7 @@ def _started(folder: str) -> tuple[Any, Connection]:
                 _end(process)
             ours.close()
             theirs.close()
-            if last:
+            if pause == PAUSES[-1]:
                 raise NoProcess(
                     f"no process for a student's function: {type(error).__name__} {error}".strip()
                 ) from error

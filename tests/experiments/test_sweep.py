@@ -138,8 +138,17 @@ def test_the_python_door_warns_of_failures_and_needs_no_folder(sketch, scheduler
     assert list(zip(table.rate, table.seed, strict=True))[::2] == [(0.1, 1), (0.2, 0), (0.2, 1)]
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C does what it does in a fresh process, whatever event loops and process servers of other tests left."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    yield
+    signal.signal(signal.SIGINT, handler or signal.default_int_handler)
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no such signals on Windows")
-def test_an_interruption_keeps_what_is_finished_and_the_same_call_goes_on(swept, sketch, tmp_path):
+def test_an_interruption_keeps_what_is_finished_and_the_same_call_goes_on(swept, sketch, tmp_path, ctrl_c):
     whole = sketch.run(Config(seeds=4), progress=False).history
     sketch.done.clear()
     stopped = threading.Event()
