@@ -5,6 +5,7 @@ versions of what the package stands on are the same. Prose may change: outputs b
 """
 
 import asyncio
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -12,6 +13,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import tempfile
 import time
 import tomllib
@@ -195,6 +197,10 @@ async def _run(chapter: Source, wanted: dict[str, Any], root: Path, cache: Path)
     try:
         began = time.perf_counter()
         async with client.async_setup_kernel(env=environment):
+            with contextlib.suppress(
+                NotImplementedError, ValueError
+            ):  # nbclient would take Ctrl-C, and kill one kernel
+                asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
             await _aside(client, START.format(root=str(root)))
             for index, cell in enumerate(notebook.cells):
                 await client.async_execute_cell(cell, index)
