@@ -17,6 +17,8 @@ LOGITS = [record for record in RECORDS.values() if record.inputs == "logits"]
 MARGIN = [record for record in RECORDS.values() if record.inputs == "margin"]
 ERROR = [record for record in RECORDS.values() if record.inputs == "error"]
 PAIRS = [record for record in RECORDS.values() if record.inputs == "pairs"]
+LABELS = [record for record in RECORDS.values() if record.inputs == "labels"]
+SETS = [record for record in RECORDS.values() if record.inputs == "sets"]
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 REDUCTIONS = ("mean", "sum", "none")
 GROW_LIKE_LOGARITHMS = ("log_spherical_softmax_loss", "taylor_softmax_loss", "stablemax_cross_entropy")
@@ -66,9 +68,9 @@ def gradient(record: Record, inputs: tuple[Tensor, ...], parameters: dict[str, f
 
 
 def steepness(record: Record, inputs: tuple[Tensor, ...], parameters: dict[str, float]) -> Tensor:
-    """The Euclidean length of each row's or element's gradient."""
+    """The Euclidean length of each row's, set's or element's gradient."""
     found = gradient(record, inputs, parameters)
-    return found.norm(dim=-1) if found.ndim > 1 else found.abs()
+    return found.norm(dim=-1) if found.ndim > 1 and record.inputs != "labels" else found.abs()
 
 
 def draw(record: Record, generator: torch.Generator, rows: int = 12, classes: int = 5) -> tuple[Tensor, ...]:
@@ -76,6 +78,12 @@ def draw(record: Record, generator: torch.Generator, rows: int = 12, classes: in
     if record.inputs == "logits":
         logits = 2 * torch.randn(rows, classes, dtype=torch.float64, generator=generator)
         return logits, torch.randint(classes, (rows,), generator=generator)
+    if record.inputs in ("labels", "sets"):
+        shape = (rows, classes) if record.inputs == "sets" else (rows,)
+        scores = 2 * torch.randn(shape, dtype=torch.float64, generator=generator)
+        positive = torch.rand(shape, generator=generator) < 0.4
+        positive[..., :1], positive[..., 1:2] = True, False  # each set has one of each
+        return scores, positive.double()
     shape = (min(rows, 6), classes) if record.inputs == "pairs" else (rows,)  # pairs see each other: cost grows faster
     first, second = 2 * torch.randn(2, *shape, dtype=torch.float64, generator=generator)
     return (first,) if record.inputs == "margin" else (first, second)
@@ -89,6 +97,8 @@ def ties(record: Record, parameters: dict[str, float]) -> tuple[Tensor, ...]:
         return rows.repeat_interleave(4, 0), torch.arange(4).repeat(len(rows))
     if record.inputs == "pairs":
         return torch.zeros(4, 3, dtype=torch.float64), torch.eye(4, 3, dtype=torch.float64)
+    if record.inputs in ("labels", "sets"):
+        return torch.zeros(2, 4, dtype=torch.float64), torch.eye(2, 4, dtype=torch.float64)
     if record.inputs == "margin":
         return (torch.tensor([-1.0, 0.0, 1.0]).double(),)
     seam = parameters.get("delta", 1.0)
@@ -115,7 +125,19 @@ def extremes(record: Record) -> list[tuple[Tensor, ...]]:
             far = torch.full_like(grid, 1e30 if record.key in GROW_LIKE_LOGARITHMS else 1e3)
             rows += [torch.stack([sign * grid / 10, far, torch.zeros_like(grid)], -1) for sign in (1, -1)]
             rows.append(torch.tensor([[-1e-3, 0.0, 1e-3]], dtype=torch.float64))
+        if record.family == "attack":  # of three classes or more; steep and high where gaps are small
+            close = torch.tensor([[-160.0, 0.0, -1e-3, -1e-3]], dtype=torch.float64)
+            rows = [torch.cat([two, torch.full_like(two[:, :1], -200.0)], -1), many, close]
+        if record.key == "dual_focal_loss":  # steepest where another class is a hair behind the right one
+            p = torch.linspace(0.2, 0.49, 60).double()
+            rows.append(torch.stack([torch.zeros_like(p), torch.full_like(p, -1e-9), ((1 - 2 * p) / p).log()], -1))
         return [(scores, torch.zeros(len(scores), dtype=torch.long)) for scores in rows]
+    if record.inputs == "sets":
+        corners = torch.cartesian_prod(*[torch.tensor([-30.0, -0.1, 0.0, 0.1, 30.0]).double()] * 4)
+        return [(corners, torch.tensor([1.0, 1.0, 0.0, 0.0]).double().expand_as(corners))]
+    if record.inputs == "labels":
+        points = torch.cat([-grid.flip(0), grid, torch.tensor([-100.0, 100.0], dtype=torch.float64)])
+        return [(points, torch.full_like(points, label)) for label in (0.0, 1.0)]
     far = 1e8 if record.inputs == "margin" else 1e150
     points = torch.cat([grid, torch.tensor([100.0, far], dtype=torch.float64)])
     points = torch.cat([-points.flip(0), points])

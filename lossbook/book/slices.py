@@ -14,6 +14,7 @@ from lossbook.catalog import Parameter, Record
 POINTS = 161  # an odd number: zero and the corners at whole numbers are among them
 POINTS_OF_PAIRS = 81  # each is a small matrix of scores
 OTHER_SCORES = (1.0, 0.0, -1.0)  # of the wrong classes: not all equal, as the spherical losses would then see a step
+OTHERS_OF_A_SET = (1.0, 0.2, -0.2, -1.0, -2.0)  # the first of them is a positive as well
 PAIRS = 4
 SETTINGS = (7, 5)  # values of the first and of the second parameter; a third one is held
 
@@ -49,6 +50,17 @@ def _scores(at: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([at[:, None], others], -1), torch.zeros(len(at), dtype=torch.long)
 
 
+def _label(at: Tensor) -> tuple[Tensor, Tensor]:
+    """One label that does not apply: most of a multi-label loss is about those."""
+    return at[:, None], torch.zeros_like(at)[:, None]
+
+
+def _set(at: Tensor) -> tuple[Tensor, Tensor]:
+    """Sets of six: the score of one positive moves."""
+    held = at.new_tensor(OTHERS_OF_A_SET).expand(len(at), -1)
+    return torch.cat([at[:, None], held], -1), at.new_tensor((1, 1, 0, 0, 0, 0)).expand(len(at), -1)
+
+
 def _pair(at: Tensor) -> tuple[Tensor, Tensor]:
     """Embeddings whose products are the scores: the second set is the unit vectors."""
     first = at.new_zeros(PAIRS, PAIRS)
@@ -79,6 +91,24 @@ SLICES = {
         _pair,
         POINTS_OF_PAIRS,
     ),
+    "labels": Slice(
+        "labels",
+        "score of the label",
+        "The label does not apply: the loss falls as its score falls.",
+        -8,
+        8,
+        (8, 2),
+        _label,
+    ),
+    "sets": Slice(
+        "sets of predictions",
+        "score of a positive",
+        "A set of six: the score of one positive moves; the other scores 1, the negatives 0.2, −0.2, −1 and −2.",
+        -4,
+        4,
+        (2, 2),
+        _set,
+    ),
 }
 
 
@@ -99,7 +129,7 @@ def along(record: Record, parameters: Mapping[str, float] | None = None) -> Curv
     at = torch.as_tensor(line.positions)
     if record.inputs != "pairs":
         value, slope = _at(record, *line.inputs(at), parameters or {})
-        return Curve(value.numpy(), (slope[:, 0] if slope.ndim > 1 else slope).numpy())
+        return Curve(value.reshape(len(at)).numpy(), (slope[:, 0] if slope.ndim > 1 else slope).numpy())
     found = [_at(record, *line.inputs(each), parameters or {}) for each in at[:, None]]
     return Curve(*(np.array([float(part.flatten()[0]) for part in parts]) for parts in zip(*found, strict=True)))
 

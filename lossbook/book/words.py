@@ -9,7 +9,14 @@ from typing import Any
 from lossbook.catalog import Parameter, Record
 from lossbook.figures.html import in_words
 
-ARGUMENT = {"logits": "the scores", "margin": "the margin", "error": "the error", "pairs": "the first embeddings"}
+ARGUMENT = {
+    "logits": "the scores",
+    "margin": "the margin",
+    "error": "the error",
+    "pairs": "the first embeddings",
+    "labels": "the score",
+    "sets": "the scores",
+}
 NEARLY = 1e-9  # relative to a step: beside a setting, and not the next one
 
 

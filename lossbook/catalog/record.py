@@ -9,7 +9,8 @@ from torch import Tensor
 from lossbook.kernels.filter import CAN_FILTER
 
 Origin = Literal["likelihood", "MAP", "decision theory", "surrogate", "heuristic", "hybrid"]
-Inputs = Literal["logits", "margin", "error", "pairs"]
+Inputs = Literal["logits", "margin", "error", "pairs", "labels", "sets"]
+TARGETS = {"logits": "class indices", "pairs": "the other side's embeddings", "labels": "0s and 1s", "sets": "0s and 1s"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Record:
     `function` is the public loss; `gradient` is its closed form by the first input, one row or element at a time,
     without weights: (logits, target, **parameters), (margin, **parameters) or (prediction, target, **parameters). One
     of pairs takes two sets of embeddings, a row a pair; its rows see each other, and `gradient` is that of their sum.
+    One of labels takes scores and 0s and 1s of any one shape, an element a label; one of sets the same, but all
+    elements of the last axis make one value, and `gradient` is that value's.
     """
 
     function: Callable[..., Tensor]
@@ -133,6 +136,5 @@ class Record:
         if target is None and self.inputs == "error":
             target = first.new_zeros(first.shape)
         if target is None:
-            expected = "class indices" if self.inputs == "logits" else "the other side's embeddings"
-            raise TypeError(f"target: got None, expected {expected}: {self.key} is a loss of {self.inputs}")
+            raise TypeError(f"target: got None, expected {TARGETS[self.inputs]}: {self.key} is a loss of {self.inputs}")
         return (first, target)

@@ -40,13 +40,14 @@ def check_batches():
     import torch
 
     for record, parameters in cases.ALL:
-        of_pairs = record.inputs == "pairs"
+        of_pairs, of_sets = record.inputs == "pairs", record.inputs == "sets"
         for batch in ((5,),) if of_pairs else ((), (5,), (2, 3)):
-            first = torch.zeros((*batch, 4) if record.inputs == "logits" or of_pairs else batch)
+            first = torch.zeros((*batch, 4) if record.inputs == "logits" or of_pairs or of_sets else batch)
             second = torch.zeros(batch, dtype=torch.long) if record.inputs == "logits" else torch.zeros_like(first)
             inputs = (first,) if record.inputs == "margin" else (first, second)
             weight = torch.ones(4 if record.inputs == "logits" else batch)
-            more = {"weight": weight, **cases.keywords(record, first, parameters)}
+            more = {} if of_sets else {"weight": weight}
+            more |= cases.keywords(record, first, parameters)
             shapes = [record.function(*inputs, reduction=name, **more).shape for name in cases.REDUCTIONS]
             assert shapes == [(), (), batch], record.key
 

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from cases import DTYPES, ERROR, LOGITS, MARGIN, REDUCTIONS, draw, keywords
+from cases import DTYPES, ERROR, LABELS, LOGITS, MARGIN, REDUCTIONS, draw, keywords
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -157,11 +157,11 @@ def test_the_mean_divides_by_the_sum_of_the_weights_of_the_rows_that_count(recor
     torch.testing.assert_close(mean, each.sum() / counted.sum())
 
 
-@pytest.mark.parametrize("record", MARGIN + ERROR, ids=lambda record: record.key)
+@pytest.mark.parametrize("record", MARGIN + ERROR + LABELS, ids=lambda record: record.key)
 def test_where_there_is_no_element_the_mean_is_a_differentiable_zero(record):
     empty = torch.zeros(0, 3, requires_grad=True)
     inputs = (empty,) if record.inputs == "margin" else (empty, empty.detach())
-    loss = record.function(*inputs, **record.defaults)
+    loss = record.function(*inputs, **keywords(record, empty, record.defaults))
     assert loss.detach() == 0
     assert torch.autograd.grad(loss, empty)[0].shape == (0, 3)
 
