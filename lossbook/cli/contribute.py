@@ -15,9 +15,9 @@ def add(command: Adder) -> None:
     chapter.add_argument("called", metavar="NN_name", help="two digits and words, such as 10_reshaping_cross_entropy")
     chapter.add_argument("--title", help="of a chapter that the book does not plan yet")
     loss = command("new-loss", _loss, "Lay down a loss that runs and passes every test, to be changed step by step.")
-    loss.add_argument("called", metavar="name", help="of the function, such as poly_loss")
+    loss.add_argument("called", metavar="name", help="of the function, such as huberised_loss")
     loss.add_argument("--family", help="one that lossbook catalog --losses shows, or a new one")
-    loss.add_argument("--inputs", help="logits, margin, error or pairs; the family's by default")
+    loss.add_argument("--inputs", help="logits, margin, error, pairs, labels or sets; the family's by default")
     loss.add_argument("--chapter", metavar="NN", help="its two digits; the system's or the family's by default")
     loss.add_argument("--system", metavar="KEY", help="of its paper in papers.toml: the reference is taken from there")
 

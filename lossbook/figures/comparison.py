@@ -34,11 +34,10 @@ def plot_comparison(
     found = table(run, metrics) if baseline is None else differences(run, baseline, metrics)
     losses = list(dict.fromkeys(found.setting))
     if axes is None:
-        size = (4.6 * len(metrics) + 1.2, 0.42 * len(losses) + 1.4)
-        axes = new_figure(1, len(metrics), figsize=size, sharey=True, squeeze=False)[1][0]
-    tests = run.history[
-        (run.history.stage == "test") & (run.history.step == run.history.step[run.history.stage == "test"].max())
-    ]
+        height = 0.45 * len(losses) + 1.2
+        axes = new_figure(len(metrics), height=height, sharey=True, squeeze=False)[1][0]
+    tests = run.history[run.history.stage == "test"]
+    tests = tests[tests.step == tests.step.max()]
     held = None if baseline is None else tests[tests.setting == baseline].set_index("seed")
     for ax, metric in zip(axes, metrics, strict=True):
         rows = found[found.metric == metric].set_index("setting")
@@ -46,7 +45,7 @@ def plot_comparison(
             seeds = tests[tests.setting == name].set_index("seed")[metric]
             seeds = seeds if held is None else seeds - held[metric]
             own, row = look(place, marker=True), rows.loc[name]
-            ax.scatter(seeds, [place] * len(seeds), s=16, color=GREY, zorder=2)
+            ax.scatter(seeds, [place + 0.22] * len(seeds), s=16, color=GREY, zorder=2)
             ax.plot([row.low, row.high], [place, place], color=own["color"], linewidth=3, zorder=3)
             ax.plot([row["mean"]], [place], marker=own["marker"], color=own["color"], markersize=8, zorder=4)
         ax.set_yticks(range(len(losses)), losses)

@@ -81,9 +81,13 @@ class Checkout:
         return read_papers(self.text(PAPERS_TABLE))
 
     def families(self) -> dict[str, dict[str, str]]:
-        """Each family of losses: the kind of its inputs, the chapter of its first record, and its module."""
+        """Each family of losses: the kind of its inputs, the chapter of its first record, and its module.
+
+        Of several modules the first that has its functions in one of the same name.
+        """
         found: dict[str, dict[str, str]] = {}
-        for path in sorted((self.root / "lossbook/catalog").glob("_*.py")):
+        paths = sorted((self.root / "lossbook/catalog").glob("_*.py"))
+        for path in sorted(paths, key=lambda path: not (self.root / "lossbook/losses" / path.name).exists()):
             for node in ast.walk(ast.parse(self.text(f"lossbook/catalog/{path.name}"))):
                 if isinstance(node, ast.Call):
                     given = {k.arg: str(k.value.value) for k in node.keywords if isinstance(k.value, ast.Constant)}
@@ -115,7 +119,7 @@ def template(name: str, words: Mapping[str, str]) -> str:
 def in_words(name: str) -> str:
     """A name in words, the first letter a capital.
 
-    >>> in_words("poly_loss")
+    >>> in_words("huberised_loss")
     'Poly loss'
     """
     return name.replace("_", " ").capitalize()

@@ -14,7 +14,14 @@ from lossbook.skeletons.edits import Clash, add_import, add_item, add_last, brac
 KINDS: tuple[Inputs, ...] = get_args(Inputs)
 LONGEST = 36  # letters of a name: the lines of the templates hold that many
 MOST_LINES = 300  # of a module; a longer one gets no further loss
-CALLS = {"logits": "Z, Y", "margin": "M", "error": "M, M", "pairs": "FEATURES, FEATURES"}  # names of test_bad_input.py
+CALLS = {  # names of test_bad_input.py
+    "logits": "Z, Y",
+    "margin": "M",
+    "error": "M, M",
+    "pairs": "FEATURES, FEATURES",
+    "labels": "M, M",
+    "sets": "M, M",
+}
 UNKNOWN = Paper("", "TODO: its title", ("loss",), "00", ())
 
 
@@ -33,9 +40,9 @@ def new_loss(
 
     Args:
         root: the folder of the checkout.
-        name: of the function, such as "poly_loss".
+        name: of the function, such as "huberised_loss".
         family: one that the book has, or a new one. None: the family of these inputs, where there is but one.
-        inputs: "logits", "margin", "error" or "pairs". None: those of the family; of a new family logits.
+        inputs: "logits", "margin", "error", "pairs", "labels" or "sets". None: those of the family, or logits.
         chapter: its two digits. None: the system's, or the family's.
         system: key of its paper in papers.toml, from which the reference is filled in.
 
@@ -86,10 +93,10 @@ def new_loss(
 
 def _check_name(name: str, book: Checkout) -> None:
     if not isinstance(name, str):
-        raise bad_type("name", name, "the name of a function, such as 'poly_loss'")
+        raise bad_type("name", name, "the name of a function, such as 'huberised_loss'")
     if not re.fullmatch(WORDS, name) or len(name) > LONGEST or keyword.iskeyword(name):
         raise bad_value(
-            "name", name, f"at most {LONGEST} small letters and digits, words joined by _, such as 'poly_loss'"
+            "name", name, f"at most {LONGEST} small letters and digits, words joined by _, such as 'huberised_loss'"
         )
     if name in book.literal(LOSSES, "__all__"):
         raise bad_value("name", name, f"the name of no loss that is there; {LOSSES} lists them")
@@ -158,12 +165,20 @@ def _bad(name: str, inputs: Inputs) -> str:
 
 def _reference(paper: Paper) -> str:
     title = paper.title if paper.year else f"{paper.title} (TODO: the year)"
-    parts = [quoted(paper.authors or "TODO: its authors"), str(paper.year or 2000), quoted(title)]
+    parts = [quoted(paper.authors or "TODO: its authors"), str(paper.year or 2000), _on_lines(title)]
     parts += [quoted(paper.arxiv)] if paper.arxiv else []
     if paper.venue or not paper.arxiv:
         venue = quoted(paper.venue or "TODO: its arXiv id or venue")
         parts.append(venue if paper.arxiv else f"venue={venue}")
     return bracketed("        reference=Reference(", parts, "),", call=True)
+
+
+def _on_lines(title: str) -> str:
+    """A title as source; one that no line holds, on two."""
+    if len(title) <= 100:
+        return quoted(title)
+    cut = title.rindex(" ", 0, 100) + 1
+    return f"{quoted(title[:cut])}\n{' ' * 12}{quoted(title[cut:])}"
 
 
 def _source(paper: Paper) -> str:
