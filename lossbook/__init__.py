@@ -11,6 +11,7 @@ from lossbook.capping import softcap
 from lossbook.claims import ClaimError, check_gradient, claim
 from lossbook.devices import device
 from lossbook.logits import LinearLogits, row_loss, row_statistics
+from lossbook.losses._top_k import soft_top_k
 from lossbook.teacher_logits import teacher_statistics
 
 __version__ = "0.1.0"
@@ -22,6 +23,7 @@ __all__ = [
     "device",
     "row_loss",
     "row_statistics",
+    "soft_top_k",
     "softcap",
     "teacher_statistics",
 ]

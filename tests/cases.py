@@ -134,9 +134,13 @@ def extremes(record: Record) -> list[tuple[Tensor, ...]]:
         return [(scores, torch.zeros(len(scores), dtype=torch.long)) for scores in rows]
     if record.inputs == "sets":
         corners = torch.cartesian_prod(*[torch.tensor([-30.0, -0.1, 0.0, 0.1, 30.0]).double()] * 4)
-        return [(corners, torch.tensor([1.0, 1.0, 0.0, 0.0]).double().expand_as(corners))]
+        far, many = torch.tensor([[-300.0, -300.0, 300.0, 300.0]]).double(), torch.full((1, 10_000), 30.0).double()
+        many[0, 0] = -30.0
+        points = [(corners, torch.tensor([1.0, 1.0, 0.0, 0.0]).double().expand_as(corners))]
+        points += [(far, torch.tensor([[1.0, 1.0, 0.0, 0.0]]).double()), (many, (many < 0).double())]
+        return [*points, (corners, torch.ones_like(corners))]
     if record.inputs == "labels":
-        points = torch.cat([-grid.flip(0), grid, torch.tensor([-100.0, 100.0], dtype=torch.float64)])
+        points = torch.cat([-grid.flip(0), grid, torch.tensor([-300.0, 300.0], dtype=torch.float64)])
         return [(points, torch.full_like(points, label)) for label in (0.0, 1.0)]
     far = 1e8 if record.inputs == "margin" else 1e150
     points = torch.cat([grid, torch.tensor([100.0, far], dtype=torch.float64)])

@@ -17,10 +17,13 @@ from lossbook import (
     claim,
     losses,
     metrics,
+    models,
     row_loss,
     row_statistics,
+    soft_top_k,
     softcap,
     teacher_statistics,
+    training,
 )
 from lossbook.catalog import find
 
@@ -57,6 +60,10 @@ def decoupled(target: Any = Y, logits: Any = Z, **options: Any) -> torch.Tensor:
     return losses.decoupled_softmax_loss(logits, target, **options)
 
 
+def adjusting(**options: Any) -> torch.Tensor:
+    return losses.self_adjusting_dice_loss(M, M, **options)
+
+
 def siglip(images: Any = FEATURES, texts: Any = FEATURES, **options: Any) -> torch.Tensor:
     return losses.siglip_loss(images, texts, **options)
 
@@ -67,6 +74,22 @@ def nce(first: Any = FEATURES, second: Any = FEATURES, **options: Any) -> torch.
 
 def ranked(queries: Any = FEATURES, documents: Any = FEATURES, **options: Any) -> torch.Tensor:
     return losses.mann_whitney_loss(queries, documents, **options)
+
+
+def asymmetric(target: Any = M, logits: Any = M, **options: Any) -> torch.Tensor:
+    return losses.asymmetric_loss(logits, target, **options)
+
+
+def one_label(target: Any = Y, logits: Any = Z, **options: Any) -> torch.Tensor:
+    return losses.single_label_asymmetric_loss(logits, target, **options)
+
+
+def margins(counts: Any = Y[:3], target: Any = Y, logits: Any = Z, **options: Any) -> torch.Tensor:
+    return losses.ldam_loss(logits, target, counts=counts, **options)
+
+
+def label_margins(counts: Any = M, target: Any = M, logits: Any = M, **options: Any) -> torch.Tensor:
+    return losses.multi_label_ldam_loss(logits, target, counts=counts, **options)
 
 
 def taught(teacher: Any = Z, names: Any = ("kl",), student: Any = Z, **options: Any) -> Any:
@@ -89,9 +112,27 @@ def row(function: Any, logits: Any = Z) -> torch.Tensor:
     return row_loss(function, logits, Y, NAMED)
 
 
+def looks(**options: Any) -> torch.Tensor:
+    return training.appearance_likelihood(
+        Z, **{"clusters": 2, "components": 2, "generator": torch.Generator()} | options
+    )
+
+
+def promised(confidence: Any = M, correct: Any = M, **options: Any) -> float:
+    return metrics.expected_calibration_error(confidence, correct, **options)
+
+
 def device(name: str) -> torch.device:
     with patch.dict(os.environ, LOSSBOOK_DEVICE=name):
         return lossbook.device()
+
+
+def changed(**options: Any) -> torch.Tensor:
+    return training.transformed_scores(torch.nn.Identity(), Z, **{"transforms": [torch.neg], "top": 2} | options)
+
+
+def legendre(**options: Any) -> Any:
+    return models.LegendreTron(**{"inputs": 3, "classes": 3, "generator": torch.Generator()} | options)
 
 
 class Bad(NamedTuple):
@@ -164,7 +205,33 @@ TABLE = [
     Bad("negative gamma", lambda: losses.focal_loss(Z, Y, gamma=-1), V, "gamma", "-1", "a finite number >= 0"),
     Bad("gamma NaN", lambda: losses.focal_loss(Z, Y, gamma=math.nan), V, "gamma", "nan", "a finite number >= 0"),
     Bad("gamma as a tensor", lambda: losses.focal_loss(Z, Y, gamma=M[0]), T, "gamma", "float32", "number"),
+    Bad("epsilon below −1", lambda: losses.poly_loss(Z, Y, epsilon=-1.1), V, "epsilon", "-1.1", ">= -1"),
+    Bad("second epsilon", lambda: losses.poly_loss(Z, Y, epsilon=(1, -0.6)), V, "epsilon[1]", "-0.6", ">= -0.5"),
+    Bad("no epsilon", lambda: losses.poly_loss(Z, Y, epsilon=()), V, "epsilon", "()", "at least one"),
+    Bad("epsilon as a word", lambda: losses.poly_loss(Z, Y, epsilon="two"), T, "epsilon", "two", "number"),
+    Bad("epsilon as a tensor", lambda: losses.poly_loss(Z, Y, epsilon=M), T, "epsilon", "float32", "number"),
+    Bad("negative gamma, poly", lambda: losses.poly_loss(Z, Y, gamma=-1), V, "gamma", "-1", "a finite number >= 0"),
+    Bad("soft targets, poly", lambda: losses.poly_loss(Z, SOFT), T, "target", "float32", "class indices"),
+    Bad("no terms", lambda: losses.taylor_cross_entropy(Z, Y, terms=0), V, "terms", "0", "a finite number >= 1"),
+    Bad("half a term", lambda: losses.taylor_cross_entropy(Z, Y, terms=1.5), V, "terms", "1.5", "a whole number"),
     Bad("soft targets, squentropy", lambda: losses.squentropy_loss(Z, SOFT), T, "target", "float32", "class indices"),
+    Bad(
+        "soft targets, CW margin", lambda: losses.carlini_wagner_loss(Z, SOFT), T, "target", "float32", "class indices"
+    ),
+    Bad(
+        "a ratio of two scores",
+        lambda: losses.logits_ratio_loss(Z[:, :2], 0 * Y),
+        V,
+        "logits",
+        "(4, 2)",
+        "three classes",
+    ),
+    Bad("integer scores to attack", lambda: losses.probability_margin_loss(Z.long(), Y), T, "logits", "int64", FLOATS),
+    Bad("a rescaled class too high", lambda: losses.rescaled_cross_entropy(Z, Y + 1), V, "target", "class 3", "0 to 2"),
+    Bad(
+        "no attack", lambda: metrics.robust_accuracy(torch.nn.Identity(), {}, Z, Y), V, "attacks", "{}", "at least one"
+    ),
+    Bad("attacks without names", lambda: metrics.robust_accuracy(None, [abs], Z, Y), T, "attacks", "list", "a mapping"),
     Bad("sharpness zero", lambda: losses.z_loss(Z, Y, sharpness=0), V, "sharpness", "0", "a finite number > 0"),
     Bad("aim infinite", lambda: losses.z_loss(Z, Y, aim=math.inf), V, "aim", "inf", "a finite number"),
     Bad("epsilon zero", lambda: losses.log_spherical_softmax_loss(Z, Y, epsilon=0), V, "epsilon", "0", "> 0"),
@@ -192,6 +259,26 @@ TABLE = [
         "no memory for rows and columns", lambda: nce(symmetric=True, memory_budget=-1), V, "memory_budget", "-1", "> 0"
     ),
     Bad("pairs by an unknown reduction", lambda: nce(reduction="pairs"), V, "reduction", "'pairs'", "'mean'"),
+    Bad("half a label", lambda: asymmetric(M + 0.5), V, "target", "0.5", "0s and 1s alone"),
+    Bad("labels that are whole numbers", lambda: asymmetric(M.long()), T, "target", "int64", "floating point"),
+    Bad("a label too few", lambda: asymmetric(M[:4]), V, "target", "shape (4,)", "the shape of logits, (5,)"),
+    Bad("scores that are whole numbers", lambda: asymmetric(logits=M.long()), T, "logits", "int64", "floating-point"),
+    Bad("a negative focus", lambda: asymmetric(gamma_negative=-1), V, "gamma_negative", "-1", "a finite number >= 0"),
+    Bad("a focus NaN", lambda: asymmetric(gamma_positive=math.nan), V, "gamma_positive", "nan", "a finite number >= 0"),
+    Bad("a shift of 1", lambda: asymmetric(shift=1.0), V, "shift", "1.0", ">= 0 and < 1"),
+    Bad("detached by number", lambda: asymmetric(detach_weight=1), T, "detach_weight", "1", "True or False"),
+    Bad("a weight a label too few", lambda: asymmetric(weight=M[:4]), V, "weight", "(4,)", "the shape of logits"),
+    Bad("a focus in words", lambda: one_label(gamma_negative="4"), T, "gamma_negative", "'4'", "a finite number >= 0"),
+    Bad("a negative focus of one label", lambda: one_label(gamma_positive=-1), V, "gamma_positive", "-1", ">= 0"),
+    Bad("more than all smoothed", lambda: one_label(label_smoothing=1.1), V, "label_smoothing", "1.1", "<= 1"),
+    Bad("counts as a list", lambda: margins([1, 2, 3]), T, "counts", "[1, 2, 3]", "a tensor"),
+    Bad("a negative count", lambda: margins(Y[:3] - 1), V, "counts", "shape (3,)", "finite counts >= 0"),
+    Bad("a count too many", lambda: margins(Y), V, "counts", "shape (4,)", "one count per class or label, shape (3,)"),
+    Bad("a negative margin", lambda: margins(max_margin=-0.5), V, "max_margin", "-0.5", "a finite number >= 0"),
+    Bad("a scale of 0", lambda: margins(scale=0), V, "scale", "0", "a finite number > 0"),
+    Bad("a count a label too few", lambda: label_margins(M[:4]), V, "counts", "shape (4,)", "shape (5,)"),
+    Bad("a negative strength", lambda: label_margins(strength=-1), V, "strength", "-1", "a finite number >= 0"),
+    Bad("margins of half a label", lambda: label_margins(target=M + 0.5), V, "target", "0.5", "0s and 1s alone"),
     Bad("an unknown mean of comparisons", lambda: ranked(reduction="avg"), V, "reduction", "'avg'", "'pairs'"),
     Bad("a document too few", lambda: ranked(documents=FEATURES[:3]), V, "documents", "(3, 2)", "at least the 4"),
     Bad("documents of another dimension", lambda: ranked(documents=Z), V, "documents", "(4, 3)", "(documents, 2)"),
@@ -215,6 +302,80 @@ TABLE = [
         "a rank of a class above the last", lambda: metrics.target_rank(Z, Y + 1), V, "target", "(4,)", "classes 0 to 2"
     ),
     Bad("the rank of no row", lambda: metrics.mean_reciprocal_rank(Z[:0], Y[:0]), V, "scores", "(0, 3)", "one row"),
+    Bad("a Brier score of labels", lambda: losses.brier_loss(Y[:, None], Y), T, "logits", "int64", FLOATS),
+    Bad("a Brier score in another mean", lambda: losses.brier_loss(Z, Y, reduction="avg"), V, "reduction", "'avg'", ""),
+    Bad("a spherical score of a list", lambda: losses.spherical_score_loss([0.0], Y), T, "logits", "[0.0]", FLOATS),
+    Bad("a class too many", lambda: losses.spherical_score_loss(Z, Y + 1), V, "target", "", "0 to 2"),
+    Bad("confidence by labels", lambda: promised(M, Y), V, "correct", "shape (4,)", "the shape of confidence, (5,)"),
+    Bad("confidence in per cent", lambda: promised(M + 80), V, "confidence", "(5,)", "numbers in [0, 1]"),
+    Bad("a confidence that is none", lambda: promised(M / 0), V, "confidence", "(5,)", "numbers in [0, 1]"),
+    Bad("whole confidences", lambda: promised(Y, Y), T, "confidence", "int64", FLOATS),
+    Bad("correct as a number", lambda: promised(M, 1.0), T, "correct", "1.0 (float)", "or of booleans"),
+    Bad("correct twice over", lambda: promised(M, M + 2), V, "correct", "(5,)", "numbers in [0, 1]"),
+    Bad("nothing promised", lambda: promised(M[:0], M[:0]), V, "confidence", "shape (0,)", "at least one prediction"),
+    Bad("no bins", lambda: promised(bins=0), V, "bins", "0", "an integer >= 1"),
+    Bad("half a bin", lambda: metrics.maximum_calibration_error(M, M, bins=0.5), T, "bins", "0.5", "an integer"),
+    Bad("no bins to add", lambda: metrics.calibration_error_plus_width(M, M, bins=0), V, "bins", "0", "integer >= 1"),
+    Bad("no bins for Brier", lambda: metrics.brier_decomposition(M, M, bins=0), V, "bins", "0", "an integer >= 1"),
+    Bad("a whole interval", lambda: metrics.interval_calibration_error(M + 80, M), V, "confidence", "", "[0, 1]"),
+    Bad("a low kernel", lambda: metrics.laplace_kernel_calibration_error(M - 1, M), V, "confidence", "", "[0, 1]"),
+    Bad("smooth and empty", lambda: metrics.smooth_ece(M[:0], M[:0]), V, "confidence", "(0,)", "one prediction"),
+    Bad("a kernel of no width", lambda: metrics.smooth_ece_at(M, M, bandwidth=0.0), V, "bandwidth", "0.0", ">= 0.0001"),
+    Bad("one point", lambda: metrics.smooth_reliability(M, M, points=1), V, "points", "1", "an integer >= 2"),
+    Bad("a band of all", lambda: metrics.smooth_reliability(M, M, level=1.0), V, "level", "1.0", "> 0 and < 1"),
+    Bad("a plain band", lambda: metrics.smooth_reliability(M, M, resamples=9), V, "generator", "None", "at random"),
+    Bad(
+        "a class's forecasts beyond 1",
+        lambda: metrics.classwise_calibration_error(Z + 2, Y),
+        V,
+        "confidence",
+        "(4,)",
+        "numbers in [0, 1]",
+    ),
+    Bad("soft labels", lambda: metrics.confidence_and_correctness(Z, SOFT), T, "target", "float32", "class indices"),
+    Bad("a class that is none", lambda: metrics.confidence_and_correctness(Z, Y - 1), V, "target", "(4,)", "0 to 2"),
+    Bad("too few labels", lambda: metrics.confidence_and_correctness(Z, Y[:2]), V, "target", "(2,)", "shape (4,)"),
+    Bad("transfer of integers", lambda: metrics.transfer_rate(Y, Y, Y), T, "clean", "int64", FLOATS),
+    Bad("transfer without rows", lambda: metrics.transfer_rate(M, M, Y), V, "clean", "(5,)", "(batch, ..., classes)"),
+    Bad("transfer of other rows", lambda: metrics.transfer_rate(Z, Z[:3], Y), V, "moved", "(3, 3)", "(4, 3)"),
+    Bad("transfer of soft labels", lambda: metrics.transfer_rate(Z, Z, SOFT), T, "target", "float32", "class indices"),
+    Bad("transfer with a label too few", lambda: metrics.transfer_rate(Z, Z, Y[:3]), V, "target", "(3,)", "(4,)"),
+    Bad("transfer where all is lost", lambda: metrics.transfer_rate(Z, Z, Y * 0 + 1), V, "clean", "no example", "one"),
+    Bad("AnyLoss of no metric", lambda: losses.anyloss(M, M, metric="auc"), V, "metric", "'auc'", "one of 'accuracy'"),
+    Bad("AnyLoss, flat", lambda: losses.anyloss(M, M, sharpness=0), V, "sharpness", "0", "a finite number > 0"),
+    Bad("AnyLoss, beta NaN", lambda: losses.anyloss(M, M, beta=math.nan), V, "beta", "nan", "a finite number > 0"),
+    Bad("AnyLoss of nothing", lambda: losses.anyloss(M[:0], M[:0]), V, "logits", "shape (0,)", "at least one element"),
+    Bad("AnyLoss of halves", lambda: losses.anyloss(M, M + 0.5), V, "target", "other than 0 and 1", "a 0 or a 1"),
+    Bad("AnyLoss of class indices", lambda: losses.anyloss(Z, Y), T, "target", "int64", FLOATS),
+    Bad("AnyLoss of other shapes", lambda: losses.anyloss(Z, M), V, "target", "shape (5,)", "of logits, (4, 3)"),
+    Bad("AnyLoss elsewhere", lambda: losses.anyloss(M, M.to("meta")), V, "target", "on meta", "device of logits, cpu"),
+    Bad("AnyLoss, reduction", lambda: losses.anyloss(M, M, reduction="avg"), V, "reduction", "'avg'", "'mean'"),
+    Bad("Dice of integers", lambda: losses.dice_loss(Y, Y), T, "logits", "int64", FLOATS),
+    Bad("Dice, another power", lambda: losses.dice_loss(M, M, power=3), V, "power", "3", "1 or 2"),
+    Bad("Dice, negative smoothing", lambda: losses.dice_loss(M, M, smoothing=-1), V, "smoothing", "-1", ">= 0"),
+    Bad("Dice over no such axis", lambda: losses.dice_loss(M, M, reduce_over=1), V, "reduce_over", "1", "which has 1"),
+    Bad("an axis twice", lambda: losses.dice_loss(Z, Z, reduce_over=(0, -2)), V, "reduce_over", "(0, -2)", "different"),
+    Bad("DSC, no such level", lambda: adjusting(level="row"), V, "level", "'row'", "'set'"),
+    Bad("DSC, negative alpha", lambda: adjusting(alpha=-1), V, "alpha", "-1", ">= 0"),
+    Bad("DSC, one Tversky", lambda: adjusting(tversky=0.3), T, "tversky", "0.3", "two numbers"),
+    Bad("DSC, detach a number", lambda: adjusting(detach_weight=1), T, "detach_weight", "1", "True"),
+    Bad("DSC, fewer than none", lambda: adjusting(hard_negatives=-1), V, "hard_negatives", "-1", ">= 0"),
+    Bad("top-k of one score", lambda: soft_top_k(M[:1], 0.5), V, "scores", "shape (1,)", "at least two scores"),
+    Bad("top-k of all", lambda: soft_top_k(M, 5), V, "k", "5", "below the 5 scores"),
+    Bad("top-k of none", lambda: soft_top_k(M, 0), V, "k", "0", "a finite number > 0"),
+    Bad("a k too few", lambda: soft_top_k(Z, BIAS + 1), V, "k", "shape (3,)", "one a row, shape (4,)"),
+    Bad("a row of k too large", lambda: soft_top_k(Z, Y.float() + 1.5), V, "k", "3.5", "below the 3 scores"),
+    Bad("a boolean k", lambda: soft_top_k(Z, Y > 0), T, "k", "bool tensor", "a tensor of numbers"),
+    Bad("a learned k", lambda: soft_top_k(Z.T, LEARNED), V, "k", "grad", "a constant"),
+    Bad("top-k, no slope", lambda: soft_top_k(M, 2, sharpness=0), V, "sharpness", "0", "> 0"),
+    Bad("top-k of linear logits", lambda: losses.soft_top_k_loss(LINEAR, Z), T, "logits", "LinearLogits", FLOATS),
+    Bad("a right label masked", lambda: losses.soft_top_k_loss(M - math.inf, M + 1), V, "target", "−∞", "take part"),
+    Bad("soft decisions", lambda: metrics.f_beta(M + 0.5, M), V, "decisions", "other than 0 and 1", "hard decisions"),
+    Bad("decisions as a list", lambda: metrics.accuracy([1, 0], M), T, "decisions", "[1, 0]", "zeros and ones"),
+    Bad("decisions of another shape", lambda: metrics.recall(Z, M), V, "target", "shape (5,)", "of decisions, (4, 3)"),
+    Bad("one decision", lambda: metrics.g_mean(M[0], M[0]), V, "decisions", "shape ()", "at least one axis"),
+    Bad("undefined above 1", lambda: metrics.precision(M, M, undefined=2), V, "undefined", "2", "<= 1"),
+    Bad("F zero", lambda: metrics.f_beta(M, M, beta=0), V, "beta", "0", "> 0"),
     Bad("margin as a float", lambda: losses.logistic_loss(0.5), T, "margin", "0.5 (float)", FLOATS),
     Bad("integer margin", lambda: losses.savage_loss(Y), T, "margin", "int64", FLOATS),
     Bad("margin weight too big", lambda: losses.hinge_loss(M, weight=Z), V, "weight", "(4, 3)", "of margin, (5,)"),
@@ -285,8 +446,129 @@ TABLE = [
     Bad("an unknown record", lambda: find("hinge"), V, "loss", "'hinge'", "'hinge_loss'"),
     Bad("a record by number", lambda: find(3), T, "loss", "3 (int)", "the name of a loss"),
     Bad("a record without its target", lambda: find("cross_entropy").value(Z), T, "target", "None", "class indices"),
+    Bad("negative gamma, dual", lambda: losses.dual_focal_loss(Z, Y, gamma=-1), V, "gamma", "-1", ">= 0"),
+    Bad("gamma as a word, dual", lambda: losses.dual_focal_loss(Z, Y, gamma="5"), T, "gamma", "'5' (str)", "number"),
+    Bad("soft targets, dual", lambda: losses.dual_focal_loss(Z, SOFT), T, "target", "float32", "class indices"),
+    Bad("exponent below one", lambda: losses.correctness_aware_loss(Z, Y, exponent=0.5), V, "exponent", "0.5", ">= 1"),
+    Bad("exponent NaN", lambda: losses.correctness_aware_loss(Z, Y, exponent=math.nan), V, "exponent", "nan", ">= 1"),
+    Bad("soft targets, correctness", lambda: losses.correctness_aware_loss(Z, SOFT), T, "target", "float32", "indices"),
+    Bad("a temperature of a list", lambda: training.fit_temperature([0.0], Y), T, "logits", "[0.0] (list)", FLOATS),
+    Bad("a temperature of nothing", lambda: training.fit_temperature(Z[:0], Y[:0]), V, "logits", "(0, 3)", "one row"),
+    Bad("a temperature of NaN", lambda: training.fit_temperature(Z / 0, Y), V, "logits", "NaN", "finite ones"),
+    Bad("soft targets, temperature", lambda: training.fit_temperature(Z, SOFT), T, "target", "float32", "indices"),
+    Bad("a label too few, temperature", lambda: training.fit_temperature(Z, Y[:3]), V, "target", "(3,)", "shape (4,)"),
+    Bad("a label too high", lambda: training.fit_temperature(Z, Y + 1), V, "target", "shape (4,)", "classes 0 to 2"),
+    Bad("labels elsewhere", lambda: training.fit_temperature(Z, Y.to("meta")), V, "target", "on meta", "device of"),
+    Bad("no transform", lambda: changed(transforms=[]), T, "transforms", "[] (list)", "at least one function"),
+    Bad("a transform that is none", lambda: changed(transforms=[3]), T, "transforms", "[3] (list)", "one function"),
+    Bad("more leaders than classes", lambda: changed(top=4), V, "top", "4", "at most the classes"),
+    Bad("no leader", lambda: changed(top=0), V, "top", "0", "an integer >= 1"),
+    Bad("a calibrator of a function", lambda: training.SampleTemperature(abs), T, "network", "abs", "a network"),
+    Bad("an odd convex network", lambda: legendre(hidden=3), V, "hidden", "3", "an even number"),
+    Bad("a convex network of one unit", lambda: legendre(hidden=1), V, "hidden", "1", "an integer >= 2"),
+    Bad("a convex network without a layer", lambda: legendre(depth=0), V, "depth", "0", "an integer >= 1"),
+    Bad("a link without a block", lambda: legendre(blocks=0), V, "blocks", "0", "an integer >= 1"),
+    Bad("a link of one class", lambda: legendre(classes=1), V, "classes", "1", "an integer >= 2"),
+    Bad("a link from a seed", lambda: legendre(generator=0), T, "generator", "0 (int)", "a torch.Generator"),
+    Bad("a norm of one row", lambda: legendre().normalise(Z[:1]), V, "features", "shape (1, 3)", "at least two rows"),
+    Bad("a norm of integers", lambda: legendre().normalise(Z.long()), T, "features", "int64", FLOATS),
     Bad("no such device", lambda: device("abacus"), V, "LOSSBOOK_DEVICE", "'abacus'", "a device torch can use here"),
     Bad("a device that is not there", lambda: device("cuda:99"), V, "LOSSBOOK_DEVICE", "'cuda:99'", "such as 'cpu'"),
+    Bad("LDR: no temperature", lambda: losses.ldr_kl_loss(Z, Y, temperature=0.0), V, "temperature", "0.0", "> 0"),
+    Bad("LDR: negative margin", lambda: losses.ldr_kl_loss(Z, Y, margin=-1.0), V, "margin", "-1.0", ">= 0"),
+    Bad("LDR: NaN margin", lambda: losses.ldr_kl_loss(Z, Y, margin=math.nan), V, "margin", "nan", "a finite number"),
+    Bad("LDR: unknown scores", lambda: losses.ldr_kl_loss(Z, Y, normalise="l2"), V, "normalise", "'l2'", "'none'"),
+    Bad("LDR: integer logits", lambda: losses.ldr_kl_loss(Z.long(), Y), T, "logits", "int64", FLOATS),
+    Bad(
+        "LDR: integer logits, cool",
+        lambda: losses.ldr_kl_loss(Z.long(), Y, temperature=2.0),
+        T,
+        "logits",
+        "int64",
+        FLOATS,
+    ),
+    Bad(
+        "LDR: logits as a list", lambda: losses.ldr_kl_loss([[0.0]], Y, temperature=2.0), T, "logits", "[[0.0]]", FLOATS
+    ),
+    Bad("less than one draw", lambda: losses.direct_coverage_loss(Z, Y, samples=0.5), V, "samples", "0.5", ">= 1"),
+    Bad(
+        "draws as text", lambda: losses.direct_coverage_loss(Z, Y, samples="4"), T, "samples", "'4'", "a finite number"
+    ),
+    Bad("pass@N of no draw", lambda: metrics.pass_at_n(M, 0), V, "samples", "0", ">= 1"),
+    Bad("pass@N of a percentage", lambda: metrics.pass_at_n(M + 50, 4), V, "probability", "shape (5,)", "from 0 to 1"),
+    Bad("pass@N of integers", lambda: metrics.pass_at_n(Y, 4), T, "probability", "int64", FLOATS),
+    Bad("log coverage of a probability", lambda: metrics.log_coverage(M + 0.5, 4), V, "log_probability", "0.5", "<= 0"),
+    Bad("log coverage of no draw", lambda: metrics.log_coverage(M, 0), V, "samples", "0", ">= 1"),
+    Bad("more draws than drawn", lambda: metrics.pass_at_n_estimate(Y, 4, 5), V, "samples", "5", "at most the 4"),
+    Bad(
+        "more right than drawn",
+        lambda: metrics.pass_at_n_estimate(Y + 4, 4, 2),
+        V,
+        "correct",
+        "shape (4,)",
+        "from 0 to 4",
+    ),
+    Bad("no draws", lambda: metrics.pass_at_n_estimate(Y, 0, 1), V, "drawn", "0", "an integer >= 1"),
+    Bad("answers without a chance", lambda: metrics.best_answers(M, 4), V, "chances", "shape (5,)", "above 0"),
+    Bad("answers to no draw", lambda: metrics.best_answers(M + 1, 0.5), V, "samples", "0.5", ">= 1"),
+    Bad("ALDR of no examples", lambda: training.ALDRKLLoss(0), V, "examples", "0", "an integer >= 1"),
+    Bad("ALDR of no members", lambda: training.ALDRKLLoss(4, members=0), V, "members", "0", "an integer >= 1"),
+    Bad("ALDR without a price", lambda: training.ALDRKLLoss(4, alpha=0.5), V, "alpha", "0.5", ">= 1"),
+    Bad("ALDR at no temperature", lambda: training.ALDRKLLoss(4, temperature=0), V, "temperature", "0", "> 0"),
+    Bad("ALDR, negative margin", lambda: training.ALDRKLLoss(4, margin=-1), V, "margin", "-1", ">= 0"),
+    Bad("ALDR, unknown update", lambda: training.ALDRKLLoss(4, update="all"), V, "update", "'all'", "'code', 'exact'"),
+    Bad("ALDR, unknown scores", lambda: training.ALDRKLLoss(4, normalise="l2"), V, "normalise", "'l2'", "'none'"),
+    Bad("ALDR, an id too many", lambda: training.ALDRKLLoss(3)(Z, Y, torch.arange(4)), V, "ids", "0 to 3", "0 to 2"),
+    Bad(
+        "ALDR, an id too few",
+        lambda: training.ALDRKLLoss(4)(Z, Y, torch.arange(3)),
+        V,
+        "ids",
+        "shape (3,)",
+        "shape (4,)",
+    ),
+    Bad("ALDR, ids as floats", lambda: training.ALDRKLLoss(4)(Z, Y, M[:4]), T, "ids", "float32", "int64"),
+    Bad("ALDR, one class", lambda: training.ALDRKLLoss(4)(Z[:, :1], Y, Y), V, "logits", "(4, 1)", "two classes"),
+    Bad("ALDR, float target", lambda: training.ALDRKLLoss(4)(Z, M[:4], Y), T, "target", "float32", "int64"),
+    Bad("ALDR, reduction", lambda: training.ALDRKLLoss(4)(Z, Y, Y, reduction="avg"), V, "reduction", "'avg'", "'mean'"),
+    Bad("EnsLoss without chance", lambda: training.EnsLoss(None), T, "generator", "None", "a torch.Generator"),
+    Bad(
+        "EnsLoss, no period", lambda: training.EnsLoss(torch.Generator(), period=0), V, "period", "0", "an integer >= 1"
+    ),
+    Bad(
+        "EnsLoss, NaN",
+        lambda: training.EnsLoss(torch.Generator(), box_cox=math.nan),
+        V,
+        "box_cox",
+        "nan",
+        "a finite number",
+    ),
+    Bad(
+        "EnsLoss of nothing",
+        lambda: training.EnsLoss(torch.Generator())(M[:0]),
+        V,
+        "margin",
+        "shape (0,)",
+        "at least one",
+    ),
+    Bad("EnsLoss of integers", lambda: training.EnsLoss(torch.Generator())(Y), T, "margin", "int64", FLOATS),
+    Bad("a negative floor", lambda: training.equity_weights(M, eta=-1), V, "eta", "-1", ">= 0"),
+    Bad("a negative power", lambda: training.equity_weights(M, gamma=-1), V, "gamma", "-1", ">= 0"),
+    Bad("likelihood above 1", lambda: training.equity_weights(M + 2), V, "likelihood", "shape (5,)", "from 0 to 1"),
+    Bad("clusters as floats", lambda: training.cluster_likelihood(M), T, "clusters", "float32", "int64"),
+    Bad("no clusters", lambda: training.cluster_likelihood(Y[:0]), V, "clusters", "shape (0,)", "at least one"),
+    Bad(
+        "relative to none",
+        lambda: training.cluster_likelihood(Y, relative_to="mean"),
+        V,
+        "relative_to",
+        "'mean'",
+        "'all'",
+    ),
+    Bad("fewer samples than clusters", lambda: looks(clusters=5), V, "features", "(4, 3)", "at least 5 samples"),
+    Bad("more components than units", lambda: looks(components=4), V, "components", "4", "at most the 3"),
+    Bad("clusters without chance", lambda: looks(generator=None), T, "generator", "None", "a torch.Generator"),
+    Bad("no cluster", lambda: looks(clusters=0), V, "clusters", "0", "an integer >= 1"),
 ]
 
 

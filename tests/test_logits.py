@@ -60,7 +60,9 @@ def test_a_loss_of_linear_logits_is_the_loss_of_the_logits(
         features = torch.randn(8, 4, dtype=torch.float64, generator=generator)
 
         def loss(scores, logits=logits, features=features):
-            more = {name: attacked(scores, features, logits) for name in record.companions}
+            more = {name: make(features.new_zeros(CLASSES)) for name, make in record.companions.items()}
+            if "adversarial_logits" in more:
+                more["adversarial_logits"] = attacked(scores, features, logits)
             return record.function(scores, target, **options, **more)
 
         upstream = torch.randn(8, dtype=torch.float64, generator=generator) if reduction == "none" else None

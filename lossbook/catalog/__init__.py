@@ -1,12 +1,44 @@
 """The catalogue: a record of every loss, and a row for every published system that the book is to contain."""
 
-from lossbook.catalog import _classification, _margin, _pairs, _regression, _reshaped, _reward, _spherical, _stable
+from lossbook.catalog import (
+    _attack,
+    _calibration,
+    _classification,
+    _doubt,
+    _many_labels,
+    _margin,
+    _pairs,
+    _poly,
+    _regression,
+    _reshaped,
+    _reward,
+    _scoring,
+    _sets,
+    _spherical,
+    _stable,
+)
 from lossbook.catalog.record import Parameter, Properties, Record, Reference, SpecialCase
 from lossbook.checks import bad_type, check_choice
 
 RECORDS: dict[str, Record] = {
     record.key: record
-    for module in (_classification, _reshaped, _spherical, _stable, _pairs, _margin, _regression, _reward)
+    for module in (
+        _classification,
+        _reshaped,
+        _poly,
+        _doubt,
+        _spherical,
+        _stable,
+        _scoring,
+        _calibration,
+        _many_labels,
+        _sets,
+        _pairs,
+        _margin,
+        _regression,
+        _reward,
+        _attack,
+    )
     for record in module.RECORDS
 }
 """Every loss of the book by its name, in the order of the families."""

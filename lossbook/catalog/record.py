@@ -10,7 +10,12 @@ from lossbook.kernels.filter import CAN_FILTER
 
 Origin = Literal["likelihood", "MAP", "decision theory", "surrogate", "heuristic", "hybrid"]
 Inputs = Literal["logits", "margin", "error", "pairs", "labels", "sets"]
-TARGETS = {"logits": "class indices", "pairs": "the other side's embeddings", "labels": "0s and 1s", "sets": "0s and 1s"}
+TARGETS = {
+    "logits": "class indices",
+    "pairs": "the other side's embeddings",
+    "labels": "0s and 1s",
+    "sets": "0s and 1s",
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Properties:
     upper: Bound | None = None  # None: claimed to be unbounded
     convex: bool | Callable[..., bool] | None = None  # in the first input
     shift_invariant: bool | None = None  # logits: adding a constant to a row changes nothing
-    lipschitz: Bound | None = None  # largest Euclidean length of the gradient; None: claimed to have none
+    lipschitz: Bound | None = None  # largest Euclidean length of the gradient; None: none, of sets not claimed
     calibrated: bool | None = None  # margin: the best score has the sign of η − 1/2
     even: bool | Callable[..., bool] | None = None  # error: ℓ(−e) = ℓ(e)
     proper: bool | Callable[..., bool] | None = None  # logits: in expectation best at the true class probabilities

@@ -8,6 +8,7 @@ Fashion-MNIST in it, `fashion_mnist` loads all 70,000 images.
 from lossbook.datasets._algorithmic import modular_addition, sparse_parity
 from lossbook.datasets._files import CHECKSUMS, verify
 from lossbook.datasets._generated import gaussian_classes, moons, separable_worst_case, with_label_noise
+from lossbook.datasets._imbalanced import ManyLabels, digit_composites, long_tailed
 from lossbook.datasets._pairs import Views, means_of_labels, two_views, view_maps
 from lossbook.datasets._real import (
     Dataset,
@@ -36,6 +37,7 @@ from lossbook.datasets._text import austen_words, next_word, zipf_text
 __all__ = [
     "CHECKSUMS",
     "Dataset",
+    "ManyLabels",
     "Stream",
     "Views",
     "austen",
@@ -44,12 +46,14 @@ __all__ = [
     "class_stream",
     "class_subset",
     "diabetes",
+    "digit_composites",
     "digits",
     "fashion_mnist",
     "gaussian_classes",
     "gaussian_stream",
     "iris",
     "letter_recognition",
+    "long_tailed",
     "means_of_labels",
     "modular_addition",
     "moons",

@@ -38,21 +38,28 @@ class _Total(torch.autograd.Function):
 
 def _visit(linear: Linear, row: WholeRow, scale: Tensor, needed: tuple[bool, ...]) -> tuple[Tensor, Gradients | None]:
     """The total, and the gradients where any is needed."""
+    target = _target(linear)
     gradients, buffer = Gradients(linear, needed) if any(needed[:3]) else None, linear.buffer()
     total = torch.zeros((), dtype=scale.dtype, device=scale.device)
     for start, stop in linear.spans():
         logits = linear.chunk(start, stop, buffer).logits
         if gradients is None:
-            total += (_values(row, logits, linear.target[start:stop]) * scale[start:stop]).sum()
+            total += (_values(row, logits, target[start:stop]) * scale[start:stop]).sum()
             continue
         leaf = logits.detach().requires_grad_()
         with torch.enable_grad():
-            part = (_values(row, leaf, linear.target[start:stop]) * scale[start:stop]).sum()
+            part = (_values(row, leaf, target[start:stop]) * scale[start:stop]).sum()
             found = torch.autograd.grad(part, leaf)[0] if part.requires_grad else torch.zeros_like(leaf)
         total += part.detach()
         slope = linear.slope(logits)
         gradients.add(start, stop, found if slope is None else found * slope)
     return total, gradients
+
+
+def _target(linear: Linear) -> Tensor:
+    if linear.target is None:
+        raise ValueError("target: got None, expected class indices: whole rows are read with one")
+    return linear.target
 
 
 def _values(row: WholeRow, logits: Tensor, target: Tensor) -> Tensor:
@@ -77,10 +84,10 @@ def each(row: WholeRow, linear: Linear) -> Tensor:
             logits = logits if linear.softcap is None else linear.softcap * torch.tanh(logits / linear.softcap)
             return _values(row, logits, target)
 
+    target = _target(linear)
     spans = [slice(*span) for span in linear.spans()]
     found = [
-        checkpoint(chunk, linear.features[rows], *linear[1:3], linear.target[rows], use_reentrant=False)
-        for rows in spans
+        checkpoint(chunk, linear.features[rows], *linear[1:3], target[rows], use_reentrant=False) for rows in spans
     ]
     return torch.cat(found) if found else linear.features.new_zeros(0, dtype=accumulation_dtype(linear.features.dtype))
 

@@ -1,6 +1,21 @@
 """Numbers about predictions, features and trajectories. Nothing here trains or draws."""
 
 from lossbook.metrics.angles import coherence, cosines, equinorm, frame_distance, gram, simplex_etf
+from lossbook.metrics.brier import BrierParts, brier_decomposition
+from lossbook.metrics.calibration import (
+    Predictions,
+    ReliabilityBins,
+    classwise_calibration_error,
+    confidence_and_correctness,
+    expected_calibration_error,
+    maximum_calibration_error,
+    reliability_bins,
+)
+from lossbook.metrics.calibration_distances import (
+    calibration_error_plus_width,
+    interval_calibration_error,
+    laplace_kernel_calibration_error,
+)
 from lossbook.metrics.central_path import SquaredErrorParts, squared_error_parts
 from lossbook.metrics.collapse import (
     Alignment,
@@ -9,6 +24,16 @@ from lossbook.metrics.collapse import (
     weight_alignment,
     zero_loss,
     zero_share,
+)
+from lossbook.metrics.confusion import (
+    Counts,
+    accuracy,
+    balanced_accuracy,
+    confusion_counts,
+    f_beta,
+    g_mean,
+    precision,
+    recall,
 )
 from lossbook.metrics.constant import optimal_constant, optimal_constant_distance
 from lossbook.metrics.continual import (
@@ -26,6 +51,7 @@ from lossbook.metrics.continual import (
     worst_case_accuracy,
 )
 from lossbook.metrics.cost import Cost, cost, linear_cost
+from lossbook.metrics.coverage import best_answers, log_coverage, pass_at_n, pass_at_n_estimate
 from lossbook.metrics.filter import blocks_kept, filtered
 from lossbook.metrics.frames import (
     Geometry,
@@ -35,6 +61,14 @@ from lossbook.metrics.frames import (
     vanishing_weight_decay,
 )
 from lossbook.metrics.kernel import kernel_alignment, kernel_similarity, relative_motion, tangent_kernel
+from lossbook.metrics.multilabel import (
+    average_precision,
+    frequency_groups,
+    label_recall,
+    macro_f1,
+    mean_average_precision,
+    micro_f1,
+)
 from lossbook.metrics.neural_collapse import (
     ClassMeans,
     bias_collapse,
@@ -53,30 +87,53 @@ from lossbook.metrics.ranking import (
     target_rank,
     top_k_error,
 )
+from lossbook.metrics.robustness import Robustness, robust_accuracy
+from lossbook.metrics.smooth_calibration import (
+    SmoothReliability,
+    smooth_ece,
+    smooth_ece_at,
+    smooth_reliability,
+)
 from lossbook.metrics.stability import Gaps, continual_gaps, reference_gap, updates_to_reach
+from lossbook.metrics.transfer import transfer_rate
 from lossbook.metrics.windowed import windowed_forgetting, windowed_plasticity
 
 __all__ = [
     "Alignment",
     "BestF1",
+    "BrierParts",
     "ClassMeans",
     "ContinualScores",
     "Cost",
+    "Counts",
     "Dips",
     "Gaps",
     "Geometry",
+    "Predictions",
+    "ReliabilityBins",
+    "Robustness",
+    "SmoothReliability",
     "SquaredErrorParts",
+    "accuracy",
     "area_over_curve",
     "auc",
     "average_mean_class_accuracy",
+    "average_precision",
     "backward_transfer",
+    "balanced_accuracy",
+    "best_answers",
     "best_f1",
     "bias_collapse",
     "blocks_kept",
+    "brier_decomposition",
+    "calibration_error_plus_width",
     "chain_minimum",
     "class_means",
+    "classwise_calibration_error",
     "coherence",
     "collapsed",
+    "confidence_and_correctness",
+    "confusion_counts",
     "continual_gaps",
     "continual_scores",
     "cosines",
@@ -84,33 +141,55 @@ __all__ = [
     "cross_entropy_geometry",
     "dips",
     "equinorm",
+    "expected_calibration_error",
+    "f_beta",
     "filtered",
     "final_accuracy",
     "forgetting",
     "frame_distance",
+    "frequency_groups",
+    "g_mean",
     "gram",
     "in_three",
+    "interval_calibration_error",
     "kernel_alignment",
     "kernel_similarity",
+    "label_recall",
+    "laplace_kernel_calibration_error",
     "learning_curve_area",
     "linear_cost",
+    "log_coverage",
+    "macro_f1",
+    "maximum_calibration_error",
+    "mean_average_precision",
     "mean_reciprocal_rank",
+    "micro_f1",
     "min_accuracy",
     "minimum_accuracies",
     "nearest_mean_mismatch",
     "optimal_constant",
     "optimal_constant_distance",
+    "pass_at_n",
+    "pass_at_n_estimate",
+    "precision",
+    "recall",
     "reference_gap",
     "relative_motion",
+    "reliability_bins",
+    "robust_accuracy",
     "scaling_descent",
     "self_duality",
     "simplex_corners",
     "simplex_etf",
+    "smooth_ece",
+    "smooth_ece_at",
+    "smooth_reliability",
     "squared_error_geometry",
     "squared_error_parts",
     "tangent_kernel",
     "target_rank",
     "top_k_error",
+    "transfer_rate",
     "updates_to_reach",
     "vanishing_weight_decay",
     "weight_alignment",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def train(
         objective: (model, batch) to a scalar; for an ensemble the sum over members of each one's mean loss.
         batches: called for the next batch, which may be anything. Where chance is in it, it has `state_dict` and
             `load_state_dict`, as `Shuffled` does; else every call is taken to give the same.
-        optimizer: made on the model's parameters; `PerpGrad` wraps one.
+        optimizer: made on the model's parameters; `PerpGrad` and `SharpnessAware` wrap one.
         steps: at least 0.
         transform: (model, batch), changes the gradients in place. What it remembers is kept where it has
             `state_dict` and `load_state_dict`.
@@ -171,12 +172,25 @@ def train(
                 break
             if transform is not None:
                 transform(model, batch)
-            optimizer.step()
+            if getattr(optimizer, "asks_again", False):
+                optimizer.step(partial(_again, model, objective, optimizer, transform, batch))
+            else:
+                optimizer.step()
             if scheduler is not None:
                 scheduler.step()
             step += 1
             bar.update()
     return Trained(pd.DataFrame(rows[first_row:]), tuple(kept), step, stopped)
+
+
+def _again(model: Any, objective: Any, optimizer: Optimizer, transform: Any, batch: Any) -> Any:
+    """The gradient of a step once more, at the weights as they stand now."""
+    optimizer.zero_grad()
+    loss = objective(model, batch)
+    loss.backward()
+    if transform is not None:
+        transform(model, batch)
+    return loss
 
 
 def _chooser(argument: str, at: Any, steps: int) -> Callable[[int], bool]:

@@ -11,12 +11,26 @@ from lossbook import kernels, losses
 from lossbook.catalog import RECORDS, find
 
 EVERYWHERE = {"weight", "ignore_index", "reduction"}
-NOT_ON_A_SLIDER = {"detach_weight", "max_weight", "symmetric", "group", "memory_budget"}  # safeguards, kinds of use, machinery
+NOT_ON_A_SLIDER = {
+    "detach_weight",
+    "group",
+    "hard_negatives",
+    "k",
+    "level",
+    "max_weight",
+    "memory_budget",
+    "metric",
+    "normalise",
+    "power",
+    "reduce_over",
+    "symmetric",
+    "tversky",
+}  # safeguards, kinds of use, machinery
 over_records = pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
 
 # What the formulas are written with. A command that is not here is a slip, or needs a look at how it renders.
 KNOWN_TEX = re.compile(
-    r"\\(alpha|arctan|big|Big|cdot|cosh|delta|exp|frac|gamma|ge|in|infty|le|left|log|lVert|max|min|mu|ne|notin|nu|operatorname|Phi|qquad"
+    r"\\(alpha|arctan|beta|big|Big|cdot|cosh|Delta|delta|exp|frac|gamma|ge|in|infty|lambda|le|left|log|lVert|max|min|mu|ne|notin|nu|operatorname|Phi|qquad"
     r"|quad|rho|right|rVert|sigma|sqrt|sum|tanh|tau|text|textstyle|tfrac|varepsilon)(?![a-zA-Z])"
 )
 
@@ -47,7 +61,9 @@ def test_every_loss_takes_its_inputs_by_place_and_the_rest_by_name(record):
     wanted = {"margin": ["margin"], "error": ["prediction", "target"]}.get(record.inputs)
     assert by_place == wanted if wanted else len(by_place) == 2
     assert record.inputs not in ("logits", "labels", "sets") or by_place[1] == "target"
-    assert ({"reduction"} if record.inputs == "sets" else {"weight", "reduction"}) <= {p.name for p in signature if p.kind is p.KEYWORD_ONLY}
+    assert ({"reduction"} if record.inputs == "sets" else {"weight", "reduction"}) <= {
+        p.name for p in signature if p.kind is p.KEYWORD_ONLY
+    }
 
 
 @over_records

@@ -1,6 +1,7 @@
 """Focal loss and squentropy: the papers' numbers, loops written out, and what each does to easy and to wrong scores."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -106,3 +107,49 @@ def test_squentropy_of_one_class_alone_is_nothing():
     loss = squentropy_loss(logits, RIGHT)
     loss.backward()
     assert float(loss.detach()) == float(logits.grad) == 0.0
+
+
+def test_focal_is_monais_of_a_softmax():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about its own dependencies
+        from monai.losses import FocalLoss
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(20, 6, dtype=torch.float64, generator=generator)
+    target = torch.randint(6, (20,), generator=generator)
+    theirs = FocalLoss(use_softmax=True, gamma=1.5, reduction="none")
+    wanted = theirs(logits, torch.nn.functional.one_hot(target, 6).double()).sum(1)
+    found = focal_loss(logits, target, gamma=1.5, reduction="none")
+    assert torch.allclose(found, wanted.double(), rtol=1e-5, atol=1e-6)  # theirs is in single precision
+
+
+def test_squentropy_falls_to_nothing_as_the_right_score_leads_the_others_at_zero():
+    leads = torch.tensor([[10.0, 0.0, 0.0], [20.0, 0.0, 0.0], [40.0, 0.0, 0.0]], dtype=torch.float64)
+    losses = squentropy_loss(leads, torch.zeros(3, dtype=torch.long), reduction="none")
+    assert losses.tolist() == pytest.approx([2 * math.exp(-10), 2 * math.exp(-20), 2 * math.exp(-40)], rel=1e-4)
+
+
+@pytest.mark.parametrize("smoothing", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+def test_smoothed_labels_rest_where_the_right_score_leads_by_the_logarithm_of_the_target_s_ratio(classes, smoothing):
+    lead = math.log((1 - smoothing + smoothing / classes) / (smoothing / classes))
+
+    def pull(score):
+        logits = torch.zeros(1, classes, dtype=torch.float64)
+        logits[0, 0] = score
+        logits.requires_grad_()
+        return float(torch.autograd.grad(cross_entropy(logits, RIGHT, label_smoothing=smoothing), logits)[0][0, 0])
+
+    assert pull(lead) == pytest.approx(0, abs=1e-12)  # p has a rounding for each of a thousand terms
+    assert pull(lead - 0.01) < -1e-6 < 1e-6 < pull(lead + 0.01)  # the slope there is p (1 − p), at least 1e-3
+
+
+@given(scores=scores, smoothing=st.floats(0, 0.9))
+def test_shared_among_the_wrong_classes_smoothing_is_that_among_all_with_another_strength(scores, smoothing):
+    """As fairseq does: ε/(V − 1) to each wrong class is ε' = ε V/(V − 1), as long as ε' is at most 1."""
+    classes = len(scores)
+    smoothing *= (classes - 1) / classes
+    logits = torch.tensor([scores], dtype=torch.float64)
+    theirs = torch.full_like(logits, smoothing / (classes - 1))
+    theirs[0, 0] = 1 - smoothing
+    found = cross_entropy(logits, RIGHT, label_smoothing=smoothing * classes / (classes - 1))
+    assert math.isclose(float(found), float(cross_entropy(logits, theirs)), rel_tol=1e-12, abs_tol=1e-12)
