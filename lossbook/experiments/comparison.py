@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from lossbook.checks import bad_type, bad_value, check_choice, check_count, check_number
 from lossbook.datasets import Dataset
 from lossbook.devices import device
+from lossbook.experiments._rates import held_out
 from lossbook.experiments.run import Run, Unit, run_units, seeds_of, stream
 from lossbook.losses import cross_entropy
 from lossbook.models import Ensemble, multilayer
@@ -124,7 +125,7 @@ def compare(
     named = dict(METRICS) | dict(metrics or {})
     _check(losses, data, protocol, named)
     about = Compared(**asdict(protocol), losses=tuple(losses))
-    how = {"progress": progress, "device": device()}
+    how: dict[str, Any] = {"progress": progress, "device": device()}
     places = [None if folder is None else Path(folder) / part for part in ("tuning", "test")]
     one = partial(_trained, losses, data, protocol, named, network)
 
@@ -184,7 +185,7 @@ def _trained(
 ) -> Unit:
     """Every loss at each of its rates, for one seed: those of one rate side by side."""
     drawn = data(seed).to(device())
-    parts = _held_out(drawn, protocol.validation, stream(seed, 4)) if tuning else drawn
+    parts = held_out(drawn, protocol.validation, stream(seed, 4)) if tuning else drawn
     start = (network or partial(_multilayer, protocol.hidden))(
         drawn.train_features[0].numel(), drawn.classes, stream(seed, 5)
     )
@@ -228,21 +229,6 @@ def _trained(
 
 def _multilayer(hidden: tuple[int, ...], inputs: int, classes: int, generator: torch.Generator) -> nn.Module:
     return multilayer((inputs, *hidden, classes), generator=generator)
-
-
-def _held_out(data: Dataset, share: float, generator: torch.Generator) -> Dataset:
-    """The training part cut in two: the smaller piece stands for the test part, which stays unseen."""
-    count = len(data.train_labels)
-    order = torch.randperm(count, generator=generator).to(data.train_labels.device)
-    held, kept = order[: max(1, round(share * count))], order[max(1, round(share * count)) :]
-    return Dataset(
-        data.name,
-        data.train_features[kept],
-        data.train_labels[kept],
-        data.train_features[held],
-        data.train_labels[held],
-        data.class_names,
-    )
 
 
 def _scalar(name: str, value: Tensor) -> Tensor:

@@ -66,12 +66,16 @@ def budget(run: Run) -> str:
     steps = int(run.history.step.max())
     layers = " and ".join(map(str, given.hidden)) or "no"
     tuned = f"chosen from {rates} by {given.tune_by} on {given.validation:.0%} of the training data, "
-    tuned += f"{given.tuning_seeds} other seeds"
+    tuned += f"{_counted(given.tuning_seeds, 'other seed')}"
     return (
-        f"{len(given.losses)} losses, {given.seeds} seeds; {given.epochs} epochs of batches of {given.batch_size} "
-        f"({steps} steps of {given.optimizer}), {layers} hidden units; learning rate "
+        f"{len(given.losses)} losses, {_counted(given.seeds, 'seed')}; {given.epochs} epochs of batches of "
+        f"{given.batch_size} ({steps} steps of {given.optimizer}), {layers} hidden units; learning rate "
         f"{tuned if len(given.learning_rates) > 1 else rates}."
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + "s" * (number != 1)
 
 
 def _tests(run: Run, metrics: Sequence[str] | None) -> tuple[pd.DataFrame, tuple[str, ...]]:

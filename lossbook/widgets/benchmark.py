@@ -22,7 +22,10 @@ from lossbook.widgets.lazy import LazyExplorer
 from lossbook.widgets.likelihood import LikelihoodExplorer
 from lossbook.widgets.margin import MarginExplorer
 from lossbook.widgets.pairs import PairsExplorer
+from lossbook.widgets.reliability import ReliabilityExplorer
+from lossbook.widgets.reshaping import ReshapingExplorer
 from lossbook.widgets.simplex import SimplexExplorer
+from lossbook.widgets.soft_top_k import SoftTopKExplorer
 from lossbook.widgets.softmax_steps import SoftmaxStepsExplorer
 from lossbook.widgets.stability_gap import StabilityGapExplorer
 from lossbook.widgets.training import TrainingExplorer
@@ -65,9 +68,12 @@ EXPLORERS = {
     "likelihood": lambda: LikelihoodExplorer(),
     "float line": lambda: FloatLineExplorer(),
     "features": lambda: FeaturesExplorer(neural_collapse.run(neural_collapse.SCALES["tiny"], progress=False)),
+    "soft top-k": lambda: SoftTopKExplorer(),
     "softmax steps": lambda: SoftmaxStepsExplorer(),
     "compose": lambda: ComposeExplorer(),
     "pairs": lambda: PairsExplorer(),
+    "reliability": lambda: ReliabilityExplorer(),
+    "reshaping": lambda: ReshapingExplorer(),
     "frame builder": lambda: FrameBuilderExplorer(),
     "stability gap": lambda: StabilityGapExplorer(stability_gap.run(stability_gap.SCALES["tiny"], progress=False)),
     "lazy": lambda: LazyExplorer(lazy_rich.run(lazy_rich.SCALES["tiny"], progress=False)),

@@ -103,7 +103,7 @@ class MarginExplorer(Explorer):
             if outside:
                 raise bad_value("losses", outside, f"losses of the family {family!r}")
         self._offered = {record.key: record for record in known if family in (None, record.family)}
-        self._names = _control_names(tuple(self._offered.values()))
+        self._names = control_names(tuple(self._offered.values()))
         self._points = np.linspace(low, high, POINTS)
         self._laid_out: tuple[str, ...] = ()
         self._build()
@@ -189,7 +189,7 @@ def _reading(record: Record, parameters: Mapping[str, float], at: Curves) -> str
     return f"{record.title}{f' ({setting})' if setting else ''}: {numbers}"
 
 
-def _control_names(records: Sequence[Record]) -> dict[str, dict[str, str]]:
+def control_names(records: Sequence[Record]) -> dict[str, dict[str, str]]:
     """For each loss, parameter -> control: the parameter's name, after the loss's where two losses share it."""
     everyone = [name for record in records for name in record.defaults]
     return {

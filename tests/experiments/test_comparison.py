@@ -110,7 +110,7 @@ def test_one_rate_needs_no_tuning_and_the_budget_says_what_was_given(run):
     assert set(plain.history.stage) == {"test"}
     assert budget(run) == (
         "2 losses, 2 seeds; 2 epochs of batches of 128 (24 steps of adam), 8 hidden units; learning rate chosen from "
-        "0.001, 0.01 by accuracy on 20% of the training data, 1 other seeds."
+        "0.001, 0.01 by accuracy on 20% of the training data, 1 other seed."
     )
 
 

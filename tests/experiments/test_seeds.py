@@ -12,6 +12,8 @@ SEEDED = {name: module for name, module in EXPERIMENTS.items() if hasattr(module
 
 QUICKER = {
     "adversarial": {"epochs": 2, "every": 1, "points": 50, "test_points": 50},
+    "calibrators": {"epochs": 2, "calibrator_epochs": 1},
+    "dual_focal": {"epochs": 1, "every": 1},
     "extrapolation": {"epochs": 2},
     "image_text": {"batches": (8,), "steps": 4, "every": 2, "memory_pairs": (64,)},
     "label_noise": {"epochs": 2, "every": 1},
@@ -20,6 +22,7 @@ QUICKER = {
     "softmax_precision": {"steps": 20},
     "two_regimes": {"dimensions": (10,), "most_samples": 40},
     "unconstrained_features": {"layers": (1,), "multiples": (0.5,), "minorities": (2,), "steps": 20, "every": 10},
+    "virtual_adversarial": {"steps": 4, "every": 2},
 }
 """What `tiny` is made smaller by, where that saves seconds and hides nothing."""
 
@@ -31,7 +34,9 @@ TOGETHER = {
     "neural_collapse",
     "sparse_parity",
     "stability_gap",
+    "transfer",
     "unconstrained_features",
+    "virtual_adversarial",
 }
 """Those whose seeds train as one Ensemble: a product of all members rounds otherwise than a product of one."""
 
