@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from lossbook.catalog import Parameter, Record
@@ -34,13 +34,19 @@ def claims(record: Record) -> dict[str, str]:
     found = {
         "bounds": f"{_lower(record)}, {_limit(record, properties.upper, 'at most', 'no upper bound')}",
         "convexity": _yes_or_no(record, properties.convex, f"convex in {ARGUMENT[record.inputs]}", "not convex"),
-        "steepness": _limit(record, properties.lipschitz, "Lipschitz constant", "no Lipschitz constant"),
+        "steepness": _steepness(record),
         "shifts": _yes_or_no(record, properties.shift_invariant, "shift-invariant", "not shift-invariant"),
         "calibration": _yes_or_no(record, properties.calibrated, "classification-calibrated", "not calibrated"),
         "symmetry": _yes_or_no(record, properties.even, "even", "not even"),
         "properness": _yes_or_no(record, properties.proper, "proper", "not proper"),
     }
     return {heading: words for heading, words in found.items() if words}
+
+
+def _steepness(record: Record) -> str:
+    """Of a loss of a whole set the constant would depend on the size of the set: nothing is claimed."""
+    lipschitz = record.properties.lipschitz
+    return "" if record.inputs == "sets" else _limit(record, lipschitz, "Lipschitz constant", "no Lipschitz constant")
 
 
 def setting_in_words(parameters: Mapping[str, float]) -> str:
@@ -105,6 +111,29 @@ def where(holds: Callable[..., bool], parameters: tuple[Parameter, ...]) -> str:
     return _interval(lambda value: holds(**(defaults | {parameter.name: value})), parameter)
 
 
+def _all_of(holds: Callable[..., bool], parameters: tuple[Parameter, ...]) -> str:
+    """A condition on each of several parameters, "where epsilon ≤ 1 and at gamma = 0"; empty where it is none such."""
+    tried = [
+        others | {parameter.name: value}
+        for parameter in parameters
+        for others in _others(parameters, parameter)
+        for value in (*steps(parameter), parameter.default)
+    ]
+    met = [holds(**setting) for setting in tried]
+    within = tried[met.index(True)]
+    alone = {p.name: {each[p.name]: holds(**(within | {p.name: each[p.name]})) for each in tried} for p in parameters}
+    for setting, found in zip(tried, met, strict=True):
+        if found != all(alone[name][value] for name, value in setting.items()):
+            return ""
+    moving = [p for p in parameters if not all(alone[p.name].values())]
+    return " and ".join(_interval(partial(_moved, holds, within, p.name), p) for p in moving)
+
+
+def _moved(holds: Callable[..., bool], setting: dict[str, float], name: str, value: float) -> bool:
+    """Whether it holds where one parameter has another value."""
+    return holds(**(setting | {name: value}))
+
+
 def _others(parameters: tuple[Parameter, ...], parameter: Parameter) -> Iterator[dict[str, float]]:
     """The other parameters at their defaults, their least and their largest."""
     others = [other for other in parameters if other is not parameter]
@@ -136,7 +165,10 @@ def _where_finite(bound: Callable[..., float], parameters: tuple[Parameter, ...]
 def _yes_or_no(record: Record, claim: Any, yes: str, no: str) -> str:
     if claim is None:
         return ""
-    place = where(claim if callable(claim) else lambda **_: claim, record.parameters)
+    holds = claim if callable(claim) else lambda **_: claim
+    place = where(holds, record.parameters)
+    if place not in ("always", "never") and len(record.parameters) > 1:
+        place = _all_of(holds, record.parameters) or place
     return {"always": yes, "never": no}.get(place, f"{yes} {place}")
 
 

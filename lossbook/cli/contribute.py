@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def add(command: Adder) -> None:
     """Add the commands to the parser."""
     chapter = command("new-chapter", _chapter, "Lay down a chapter that runs, with a section for each of its systems.")
-    chapter.add_argument("called", metavar="NN_name", help="two digits and words, such as 10_reshaping_cross_entropy")
+    chapter.add_argument("called", metavar="NN_name", help="two digits and words, such as 30_distillation")
     chapter.add_argument("--title", help="of a chapter that the book does not plan yet")
     loss = command("new-loss", _loss, "Lay down a loss that runs and passes every test, to be changed step by step.")
     loss.add_argument("called", metavar="name", help="of the function, such as huberised_loss")

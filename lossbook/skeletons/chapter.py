@@ -17,7 +17,7 @@ def new_chapter(root: str | Path, name: str, title: str | None = None) -> list[P
 
     Args:
         root: the folder of the checkout.
-        name: two digits and words, such as "10_reshaping_cross_entropy"; the name of its files.
+        name: two digits and words, such as "30_distillation"; the name of its files.
         title: None: as papers.py calls the chapter, or where it is new the words of the name.
 
     Returns:
@@ -29,9 +29,9 @@ def new_chapter(root: str | Path, name: str, title: str | None = None) -> list[P
     """
     book = Checkout(root)
     if not isinstance(name, str):
-        raise bad_type("name", name, "two digits and words, such as '10_reshaping_cross_entropy'")
+        raise bad_type("name", name, "two digits and words, such as '30_distillation'")
     if not re.fullmatch(r"\d\d_" + WORDS, name):
-        raise bad_value("name", name, "two digits and words joined by _, such as '10_reshaping_cross_entropy'")
+        raise bad_value("name", name, "two digits and words joined by _, such as '30_distillation'")
     number = name[:2]
     written = book.literal(PAPERS, "NOTEBOOKS")
     if number in written:

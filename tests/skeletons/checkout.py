@@ -37,7 +37,7 @@ def runnable(folder):
         shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns(*NOT_COPIED))
     for name in ("README.md", "CONTRIBUTING.md", "pyproject.toml", "notebooks/.ruff.toml"):
         shutil.copy(ROOT / name, folder / name)
-    for chapter in (ROOT / "notebooks").glob("0*.ipynb"):
+    for chapter in (ROOT / "notebooks").glob("[01]*.ipynb"):
         shutil.copy(chapter, folder / "notebooks")
     return folder
 
