@@ -1,6 +1,6 @@
 """What the chunked engine does with a chunk of logits once it is formed: read the statistics, add the gradients.
 
-Three ways, one interface: `read` forms the logits of some rows and gives their statistics, `add` turns the same logits
+Four ways, one interface: `read` forms the logits of some rows and gives their statistics, `add` turns the same logits
 into their gradient, in place, and takes the two products. `visit` chooses.
 """
 
@@ -45,6 +45,9 @@ def visit(names: Names, linear: Linear) -> Visit:
     # A float16 factor, a row's share of a mean, would lose its digits; a soft cap multiplies each entry by its own.
     if names == ("log_probability",) and linear.softcap is None and linear.features.dtype != torch.float16:
         return _BySoftmax(names, linear)
+    of_others = "others_logsumexp" in names and set(names) <= {"target", "others_logsumexp"}
+    if of_others and not several and linear.softcap is None:
+        return _BySoftmaxOfOthers(names, linear)
     return _Plain(names, linear)
 
 
@@ -85,6 +88,37 @@ class _BySoftmax:
         factor = p.new_zeros(len(p)) if given is None else -given
         add_at_targets_(p, target, -torch.ones_like(factor))
         gradients.add(*self.span, p, factor)
+
+
+class _BySoftmaxOfOthers:
+    """Functions of z_y and of the log-sum-exp M of the other classes: one softmax over those, in place.
+
+    M is the largest score less the logarithm of its share. The gradient is the shares times one number a row, and
+    another number at the target.
+    """
+
+    def __init__(self, names: Names, linear: Linear):
+        self.linear, self.buffer = linear, linear.buffer()
+
+    def read(self, start: int, stop: int) -> dict[str, Tensor]:
+        self.span, self.rows = (start, stop), self.linear.chunk(start, stop, self.buffer)
+        logits, index = self.rows.logits, self.rows.target[:, None]
+        own = logits.gather(-1, index).squeeze(-1)
+        top, place = logits.scatter_(-1, index, -torch.inf).max(-1, keepdim=True)
+        shares = torch.softmax(logits, -1, out=logits)
+        nobody = top == -torch.inf  # a row without other classes has no shares
+        if bool(nobody.any()):
+            shares.masked_fill_(nobody, 0.0)
+        others = torch.where(nobody, top, top - shares.gather(-1, place).log())
+        return {"target": own, "others_logsumexp": others.squeeze(-1)}
+
+    def add(self, gradients: Gradients, coefficients: dict[str, Tensor | None], numbers: dict[str, Tensor]) -> None:
+        shares, target, _ = self.rows
+        by_others, own = coefficients["others_logsumexp"], coefficients.get("target")
+        gradient = shares.zero_() if by_others is None else shares.mul_(by_others[:, None])
+        if own is not None:
+            add_at_targets_(gradient, target, own)
+        gradients.add(*self.span, gradient)
 
 
 class _ByTriton:

@@ -65,6 +65,8 @@ def _target(linear: Linear) -> Tensor:
 def _values(row: WholeRow, logits: Tensor, target: Tensor) -> Tensor:
     """The losses of the rows; those that do not count (target −1) see zeros, so that what they hold stays theirs."""
     counts = target >= 0
+    if not (counts.is_cuda or torch.compiler.is_compiling()) and bool(counts.all()):  # to ask a GPU would stop it
+        return row(logits, target)
     safe = torch.where(counts[:, None], logits, 0.0)
     return torch.where(counts, row(safe, target.clamp(min=0)), 0.0)
 

@@ -85,7 +85,7 @@ def taylor_cross_entropy(
     logits: Logits,
     target: Target,
     *,
-    terms: int = 2,
+    terms: float = 2,
     weight: Weight = None,
     ignore_index: int = -100,
     reduction: str = "mean",
