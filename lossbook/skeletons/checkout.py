@@ -120,6 +120,6 @@ def in_words(name: str) -> str:
     """A name in words, the first letter a capital.
 
     >>> in_words("huberised_loss")
-    'Poly loss'
+    'Huberised loss'
     """
     return name.replace("_", " ").capitalize()

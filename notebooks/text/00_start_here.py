@@ -477,10 +477,10 @@ print("computing on:", lossbook.device())
 # | $\log p_y$ | log-probability of the right class, $u = z_y - L$ | nats, at most 0 | [log-softmax](02_softmax_and_its_numerics.ipynb#eq-log-softmax) |
 # | $e_y$ | 1 at the right class, 0 elsewhere | $V$ numbers | [gradient of cross-entropy](01_from_likelihood_to_cross_entropy.ipynb#eq-expected-minus-observed) |
 # | $[\,\cdot\,]$ | 1 where the statement holds, 0 where not |  | [two effects](03_losses_from_row_statistics.ipynb#eq-two-effects) |
-# | $\eta$ | true probability of a class, given the input; in chapters 70 to 72 the step size | 0 to 1 | [conditional risk](01_from_likelihood_to_cross_entropy.ipynb#eq-conditional-risk) |
+# | $\eta$ | true probability of a class, given the input; in chapter 10 the floor of a weight, in chapters 13 and 70 to 72 the step size | 0 to 1 | [conditional risk](01_from_likelihood_to_cross_entropy.ipynb#eq-conditional-risk) |
 # | $\varphi$ | a surrogate, a loss of the margin; in chapter 70 what a unit does to its input |  | [conditional risk](01_from_likelihood_to_cross_entropy.ipynb#eq-conditional-risk) |
-# | $m$ | margin of a binary score, $y f(x)$ with $y = \pm 1$; the largest of a row's logits where a softmax is computed | above 0: right | [logistic step](01_from_likelihood_to_cross_entropy.ipynb#eq-logistic-step) |
-# | $\theta$, $\gamma$ | weights of a model, step size of gradient descent |  | [logistic step](01_from_likelihood_to_cross_entropy.ipynb#eq-logistic-step) |
+# | $m$ | margin of a binary score, $y f(x)$ with $y = \pm 1$; the largest of a row's logits where a softmax is computed; $1 - p_y$ in chapter 10; a shift of probabilities in chapter 12 | above 0: right | [logistic step](01_from_likelihood_to_cross_entropy.ipynb#eq-logistic-step) |
+# | $\theta$, $\gamma$ | weights of a model, step size of gradient descent; in chapters 10 to 12 $\gamma$ is a focal exponent, in chapter 13 the width of a band |  | [logistic step](01_from_likelihood_to_cross_entropy.ipynb#eq-logistic-step) |
 # | $\sigma(s)$ | logistic function $1/(1 + e^{-s})$; $\sigma$ alone is a standard deviation, or a singular value | 0 to 1 | [logistic step](01_from_likelihood_to_cross_entropy.ipynb#eq-logistic-step) |
 # | $\tau$ | exponent of the comp-sum family; in chapter 03 a temperature | at least 0 | [comp-sum family](01_from_likelihood_to_cross_entropy.ipynb#eq-comp-sum) |
 # | $\pi_k$ | share of class $k$; in section 6 of chapter 03 chance of right label $k$ against the wrong ones | 0 to 1 | [naive Bayes](01_from_likelihood_to_cross_entropy.ipynb#eq-naive-bayes) |
@@ -488,19 +488,28 @@ print("computing on:", lossbook.device())
 # | $\operatorname{KL}(p\,\Vert\,q)$ | divergence of $p$ from $q$, $\sum_k p_k \log (p_k/q_k)$ | nats, at least 0 | [distance to the constant](01_from_likelihood_to_cross_entropy.ipynb#eq-constant-distance) |
 # | $\lVert a \rVert$, $\langle a, b \rangle$ | Euclidean length and inner product, of matrices entry by entry |  | [perpGrad](70_grokking_and_softmax_collapse.ipynb#eq-perpgrad) |
 # | $\lVert Z \rVert_*$ | nuclear norm, the sum of the singular values |  | [nuclear norm](71_neural_collapse.ipynb#eq-nuclear-norm) |
-# | $\varepsilon$ | something small: spacing of a float format, threshold of a filter, share of a smoothed label, bend of a unit |  | [gap of a format](02_softmax_and_its_numerics.ipynb#eq-collapse-gap) |
+# | $\varepsilon$ | something small: spacing of a float format, threshold of a filter, share of a smoothed label, bend of a unit; PolyLoss's coefficient in chapter 10, radius of a box in chapter 13 |  | [gap of a format](02_softmax_and_its_numerics.ipynb#eq-collapse-gap) |
 # | $g$ | how far the right logit leads; in chapters 70 and 72 also a gradient | nats | [gap of a format](02_softmax_and_its_numerics.ipynb#eq-collapse-gap) |
 # | $\operatorname{softplus}(s)$ | $\log(1 + e^s)$ | at least 0 | [SigLIP](03_losses_from_row_statistics.ipynb#eq-siglip-statistics) |
 # | $x$, $W$ | features of a row, weights of the last layer; with a bias, $z = Wx + b$ |  | [Gram trick](03_losses_from_row_statistics.ipynb#eq-gram) |
 # | $X$, $G$ | features of all rows; gradient by all their logits |  | [cut cross-entropy](03_losses_from_row_statistics.ipynb#eq-cut-cross-entropy) |
-# | $N$ | number of rows or examples; $n$ in chapter 01 |  | [NC1](71_neural_collapse.ipynb#eq-nc1) |
+# | $N$ | number of rows or examples; $n$ in chapters 01 and 11; in chapter 10 also draws of an answer, or terms of a series |  | [NC1](71_neural_collapse.ipynb#eq-nc1) |
 # | $D$ | number of features |  | [exact error](70_grokking_and_softmax_collapse.ipynb#eq-exact-error) |
-# | $\lambda$ | strength of a penalty or a weight decay | at least 0 | [free features](71_neural_collapse.ipynb#eq-free-features) |
+# | $\lambda$ | strength of a penalty or a weight decay; in chapter 10 a temperature, in chapter 13 an eigenvalue | at least 0 | [free features](71_neural_collapse.ipynb#eq-free-features) |
 # | $A^\top$, $A^+$, $\operatorname{tr} A$ | transposed, pseudo-inverse, trace of a matrix |  | [NC1](71_neural_collapse.ipynb#eq-nc1) |
 # | $(\cdot)_+$ | positive part: what is below 0 becomes 0 |  | [soft threshold](71_neural_collapse.ipynb#eq-soft-threshold) |
 # | $h_i$, $\mu_c$ | what the last layer sees of example $i$, its mean over class $c$ |  | [NC1](71_neural_collapse.ipynb#eq-nc1) |
-# | $\alpha$ | laziness of a network; in chapter 71 the scale of the logits | above 0 | [lazy network](70_grokking_and_softmax_collapse.ipynb#eq-lazy) |
+# | $\alpha$ | laziness of a network; in chapter 71 the scale of the logits, in chapter 12 an exponent or a sharpness, in chapter 13 a step size | above 0 | [lazy network](70_grokking_and_softmax_collapse.ipynb#eq-lazy) |
 # | $K(x, x')$ | neural tangent kernel of two inputs |  | [tangent kernel](70_grokking_and_softmax_collapse.ipynb#eq-tangent-kernel) |
+# | $w(p)$ | what $p - e_y$ is multiplied by in a gradient | cross-entropy's is 1 | [weight](10_reshaping_cross_entropy.ipynb#eq-weight) |
+# | $H(\pi)$ | what the truth costs on average under a proper loss; $H$ alone is a Hessian |  | [price of a lie](11_proper_losses_and_calibration.ipynb#eq-savage) |
+# | $c$, $t$ | confidence in an answer, and whether it is right | 0 to 1; 0 or 1 | [three parts](11_proper_losses_and_calibration.ipynb#eq-murphy) |
+# | $\beta$ | one over the temperature that all scores are divided by | above 0 | [slope in the temperature](11_proper_losses_and_calibration.ipynb#eq-temperature-slope) |
+# | $\Delta_k$, $n_k$ | margin that is asked of class $k$, number of its training examples | logits | [margins](12_imbalance_and_many_labels.ipynb#eq-margin-split) |
+# | $a_i$ | soft decision on example $i$ | 0 to 1 | [soft decisions](12_imbalance_and_many_labels.ipynb#eq-soft-decision) |
+# | $\delta$ | change of an input that an attack chooses | the input's unit | [adversarial training](13_margins_and_adversaries.ipynb#eq-min-max) |
+# | $J$ | derivative of the logits by the input |  | [what a small change does](13_margins_and_adversaries.ipynb#eq-lds-hessian) |
+# | $\rho$ | how far uphill sharpness-aware minimisation looks | length in weights | [SAM](13_margins_and_adversaries.ipynb#eq-sam) |
 # | $A(E_i, f_n)$ | accuracy on task $i$ after update $n$ | 0 to 1 | [worst case](72_the_stability_gap.ipynb#eq-worst-case) |
 #
 # Logarithms are natural, so losses that are logarithms come in nats; one nat is 1.44 bits.

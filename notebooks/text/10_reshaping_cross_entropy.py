@@ -1709,7 +1709,7 @@ doubt_exercises.check_factor(factor_of)
 
 # %% [markdown]
 # <a id="ensloss"></a>
-# ## 8 Another loss for every batch: EnsLoss
+# ## 8 EnsLoss: another loss for every batch
 # *Dai 2024, arXiv 2409.00908 · origin: heuristic, dropout over losses · a loss of the margin, known by its slope alone*
 #
 # **Predict first.** Two classes, margin $s = y f(x)$. A network is trained to the end of its training set with the logistic loss, the
@@ -1908,7 +1908,7 @@ doubt_exercises.check_deal(deal)
 # %% [markdown]
 # <a id="dataset_equity"></a>
 # ## 9 An imbalance that no label shows: dataset equity
-# *Shrivastava, Zhang, Nagesh & Parchami, ICCV Workshops 2023, arXiv 2308.09878 · origin: heuristic · a weight for any loss*
+# *Shrivastava, Zhang, Nagesh & Parchami, ICCV workshops, 2023, arXiv 2308.09878 · origin: heuristic · a weight for any loss*
 #
 # **Predict first.** Of 1,438 digits, 8 % are shown white on black where the others are black on white, in every class alike. A network learns
 # them all. On new digits of the common kind it is right in 97 of 100. In how many of the rare kind? And if each class is weighted by its
@@ -2084,23 +2084,25 @@ doubt_exercises.check_floor(floor_for)
 # [chapter 71](71_neural_collapse.ipynb) what smoothing, focal loss and squentropy do to features when training goes on.
 #
 # ## References
-# - Chen, F., Raventós, A., Cheng, N., Ganguli, S. & Druckmann, S. (2025). Rethinking fine-tuning when scaling test-time compute: limiting
-#   confidence improves mathematical reasoning. *NeurIPS*, arXiv 2502.07154.
-# - Dai, B. (2024). EnsLoss: stochastic calibrated loss ensembles for preventing overfitting in classification. arXiv 2409.00908.
 # - de Brébisson, A. & Vincent, P. (2016). An exploration of softmax alternatives belonging to the spherical loss family. *ICLR*, arXiv
 #   1511.05042.
-# - Feng, L., Shu, S., Lin, Z., Lv, F., Li, L. & An, B. (2020). Can cross entropy loss be robust to label noise? *IJCAI*.
+# - Chen, F. et al. (2025). Rethinking fine-tuning when scaling test-time compute: limiting confidence improves mathematical reasoning.
+#   *NeurIPS*, arXiv 2502.07154.
+# - Dai, B. (2024). EnsLoss: stochastic calibrated loss ensembles for preventing overfitting in classification. arXiv 2409.00908.
+# - Feng, L. et al. (2020). Can cross entropy loss be robust to label noise? *IJCAI*.
 # - Hui, L., Belkin, M. & Wright, S. (2023). Cut your losses with squentropy. *ICML*, arXiv 2302.03952.
 # - Leng, Z. et al. (2022). PolyLoss: a polynomial expansion perspective of classification loss functions. *ICLR*, arXiv 2204.12511.
-# - Lin, T.-Y., Goyal, P., Girshick, R., He, K. & Dollár, P. (2017). Focal loss for dense object detection. *ICCV*, arXiv 1708.02002.
-# - Mao, A., Mohri, M. & Zhong, Y. (2023). Cross-entropy loss functions: theoretical analysis and applications. *ICML*, arXiv 2304.07288.
+# - Li, X. et al. (2020). Generalized focal loss: learning qualified and distributed bounding boxes for dense object detection.
+#   *NeurIPS*, arXiv 2006.04388.
+# - Lin, T.-Y. et al. (2017). Focal loss for dense object detection. *ICCV*, arXiv 1708.02002.
+# - Mao, A., Mohri, M. & Zhong, Y. (2023). Cross-entropy loss functions: theoretical analysis and applications. *ICML*, arXiv
+#   2304.07288.
 # - Mukhoti, J. et al. (2020). Calibrating deep neural networks using focal loss. *NeurIPS*, arXiv 2002.09437.
 # - Müller, R., Kornblith, S. & Hinton, G. (2019). When does label smoothing help? *NeurIPS*, arXiv 1906.02629.
 # - Shrivastava, S., Zhang, X., Nagesh, S. & Parchami, A. (2023). DatasetEquity: are all samples created equal? In the quest for equity
-#   within datasets. *ICCV Workshops*, arXiv 2308.09878.
-# - Szegedy, C., Vanhoucke, V., Ioffe, S., Shlens, J. & Wojna, Z. (2016). Rethinking the Inception architecture for computer vision. *CVPR*,
-#   arXiv 1512.00567.
+#   within datasets. *ICCV-W*, arXiv 2308.09878.
+# - Szegedy, C. et al. (2016). Rethinking the Inception architecture for computer vision. *CVPR*, arXiv 1512.00567. (Label smoothing.)
 # - Zhang, Z. & Sabuncu, M. (2018). Generalized cross entropy loss for training deep neural networks with noisy labels. *NeurIPS*, arXiv
 #   1805.07836.
-# - Zhu, D., Ying, Y. & Yang, T. (2023). Label distributionally robust losses for multi-class classification: consistency, robustness and
-#   adaptivity. *ICML*, arXiv 2112.14869.
+# - Zhu, D., Ying, Y. & Yang, T. (2023). Label distributionally robust losses for multi-class classification: consistency, robustness
+#   and adaptivity. *ICML*, arXiv 2112.14869.

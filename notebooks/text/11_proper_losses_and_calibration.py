@@ -1850,27 +1850,24 @@ verdict
 # ## References
 # - Amos, B., Xu, L. & Kolter, J. Z. (2017). Input convex neural networks. *ICML*, arXiv 1609.07152.
 # - Brier, G. W. (1950). Verification of forecasts expressed in terms of probability. *Monthly Weather Review*, 78, 1-3.
-# - Błasiok, J. & Nakkiran, P. (2024). Smooth ECE: principled reliability diagrams via kernel smoothing. *ICLR*, arXiv 2309.12236.
 # - Błasiok, J., Gopalan, P., Hu, L. & Nakkiran, P. (2023). A unifying theory of distance from calibration. *STOC*, arXiv 2211.16886.
-# - Gneiting, T. & Raftery, A. E. (2007). Strictly proper scoring rules, prediction, and estimation. *Journal of the American Statistical
-#   Association*, 102, 359-378.
+# - Błasiok, J. & Nakkiran, P. (2024). Smooth ECE: principled reliability diagrams via kernel smoothing. *ICLR*, arXiv 2309.12236.
+# - Gneiting, T. & Raftery, A. E. (2007). Strictly proper scoring rules, prediction, and estimation. *Journal of the American
+#   Statistical Association*, 102, 359-378.
 # - Good, I. J. (1971). Comment on "Measuring information and uncertainty" by R. J. Buehler. *Foundations of Statistical Inference*.
 # - Guo, C., Pleiss, G., Sun, Y. & Weinberger, K. Q. (2017). On calibration of modern neural networks. *ICML*, arXiv 1706.04599.
-# - Kull, M., Perello-Nieto, M., Kängsepp, M., Silva Filho, T., Song, H. & Flach, P. (2019). Beyond temperature scaling: obtaining
-#   well-calibrated multiclass probabilities with Dirichlet calibration. *NeurIPS*, arXiv 1910.12656.
+# - Kull, M. et al. (2019). Beyond temperature scaling: obtaining well-calibrated multiclass probabilities with Dirichlet calibration.
+#   *NeurIPS*, arXiv 1910.12656.
 # - Lam, K., Walder, C., Penev, S. & Nock, R. (2023). LegendreTron: uprising proper multiclass loss learning. *ICML*, arXiv 2301.11695.
-# - Liu, Y., Wang, L., Zou, Y., Zou, J. & Zheng, L. (2024). Optimizing calibration by gaining aware of prediction correctness. arXiv
-#   2404.13016.
-# - Mukhoti, J., Kulharia, V., Sanyal, A., Golodetz, S., Torr, P. H. S. & Dokania, P. K. (2020). Calibrating deep neural networks using
-#   focal loss. *NeurIPS*, arXiv 2002.09437.
+# - Liu, Y. et al. (2024). Optimizing calibration by gaining aware of prediction correctness. arXiv 2404.13016.
+# - Mukhoti, J. et al. (2020). Calibrating deep neural networks using focal loss. *NeurIPS*, arXiv 2002.09437.
 # - Murphy, A. H. (1973). A new vector partition of the probability score. *Journal of Applied Meteorology*, 12, 595-600.
 # - Naeini, M. P., Cooper, G. F. & Hauskrecht, M. (2015). Obtaining well calibrated probabilities using Bayesian binning. *AAAI*.
-# - Nguyen, K. & O'Connor, B. (2015). Posterior calibration and exploratory analysis for natural language processing models. *EMNLP*, arXiv
-#   1508.05154.
-# - Nixon, J., Dusenberry, M., Zhang, L., Jerfel, G. & Tran, D. (2019). Measuring calibration in deep learning. *CVPR workshops*, arXiv
-#   1904.01685.
-# - Platt, J. (1999). Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods. *Advances in Large
-#   Margin Classifiers*, MIT Press.
+# - Nguyen, K. & O'Connor, B. (2015). Posterior calibration and exploratory analysis for natural language processing models. *EMNLP*,
+#   arXiv 1508.05154.
+# - Nixon, J. et al. (2019). Measuring calibration in deep learning. *CVPR workshops*, arXiv 1904.01685.
+# - Platt, J. (1999). Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods. *Advances in
+#   Large Margin Classifiers*, MIT Press.
 # - Stephenson, D. B., Coelho, C. A. S. & Jolliffe, I. T. (2008). Two extra components in the Brier score decomposition. *Weather and
 #   Forecasting*, 23, 752-757.
 # - Tao, L., Dong, M. & Xu, C. (2023). Dual focal loss for calibration. *ICML*, arXiv 2305.13665.

@@ -1829,25 +1829,21 @@ verdict
 # segmentation.
 #
 # ## References
-# - Ben-Baruch, E., Ridnik, T., Zamir, N., Noy, A., Friedman, I., Protter, M. & Zelnik-Manor, L. (2021). Asymmetric loss for multi-label
-#   classification. *ICCV*, arXiv 2009.14119.
-# - Biswas, B., Pham, T.-H. & Zhang, P. (2021). TransICD: transformer based code-wise attention model for explainable ICD coding. *AIME*,
-#   arXiv 2104.10652.
-# - Cao, K., Wei, C., Gaidon, A., Arechiga, N. & Ma, T. (2019). Learning imbalanced datasets with label-distribution-aware margin loss.
-#   *NeurIPS*, arXiv 1906.07413.
-# - Cui, Y., Jia, M., Lin, T.-Y., Song, Y. & Belongie, S. (2019). Class-balanced loss based on effective number of samples. *CVPR*, arXiv
-#   1901.05555.
-# - Gupta, N., Khatri, D., Rawat, A. S., Bhojanapalli, S., Jain, P. & Dhillon, I. (2024). Dual-encoders for extreme multi-label
-#   classification. *ICLR*, arXiv 2310.10636.
-# - Han, D., Moniz, N. & Chawla, N. V. (2024). AnyLoss: Transforming classification metrics into loss functions. *KDD*, arXiv 2405.14745.
+# - Ben-Baruch, E. et al. (2021). Asymmetric loss for multi-label classification. *ICCV*, arXiv 2009.14119.
+# - Biswas, B., Pham, T.-H. & Zhang, P. (2021). TransICD: transformer based code-wise attention model for explainable ICD coding.
+#   *AIME*, arXiv 2104.10652.
+# - Cao, K. et al. (2019). Learning imbalanced datasets with label-distribution-aware margin loss. *NeurIPS*, arXiv 1906.07413.
+# - Cui, Y. et al. (2019). Class-balanced loss based on effective number of samples. *CVPR*, arXiv 1901.05555.
+# - Gupta, N. et al. (2024). Dual-encoders for extreme multi-label classification. *ICLR*, arXiv 2310.10636.
+# - Han, D., Moniz, N. & Chawla, N. V. (2024). AnyLoss: Transforming classification metrics into loss functions. *KDD*, arXiv
+#   2405.14745.
 # - Hanley, J. A. & McNeil, B. J. (1982). The meaning and use of the area under a receiver operating characteristic (ROC) curve.
 #   *Radiology* 143, 29-36.
-# - Li, X., Sun, X., Meng, Y., Liang, J., Wu, F. & Li, J. (2020). Dice loss for data-imbalanced NLP tasks. *ACL*, arXiv 1911.02855.
-# - Menon, A. K., Jayasumana, S., Rawat, A. S., Jain, H., Veit, A. & Kumar, S. (2021). Long-tail learning via logit adjustment. *ICLR*,
-#   arXiv 2007.07314.
+# - Li, X. et al. (2020). Dice loss for data-imbalanced NLP tasks. *ACL*, arXiv 1911.02855.
+# - Menon, A. K. et al. (2021). Long-tail learning via logit adjustment. *ICLR*, arXiv 2007.07314.
 # - Mesaros, A., Heittola, T. & Virtanen, T. (2016). Metrics for polyphonic sound event detection. *Applied Sciences* 6.
-# - Milletari, F., Navab, N. & Ahmadi, S.-A. (2016). V-Net: Fully convolutional neural networks for volumetric medical image segmentation.
-#   *3DV*, arXiv 1606.04797.
+# - Milletari, F., Navab, N. & Ahmadi, S.-A. (2016). V-Net: Fully convolutional neural networks for volumetric medical image
+#   segmentation. *3DV*, arXiv 1606.04797.
 # - Sheikholeslami, N. et al. (2025). Optimizing what matters: AUC-driven learning for robust neural retrieval. arXiv 2510.00137.
-# - Watcharasupat, K. N., Nguyen, T. N. T., Nguyen, N. K., Lee, Z. J., Jones, D. L. & Gan, W. S. (2021). Improving polyphonic sound event
-#   detection on multichannel recordings with the Sørensen-Dice coefficient loss and transfer learning. arXiv 2107.10471.
+# - Watcharasupat, K. N. et al. (2021). Improving polyphonic sound event detection on multichannel recordings with the Sørensen-Dice
+#   coefficient loss and transfer learning. arXiv 2107.10471.

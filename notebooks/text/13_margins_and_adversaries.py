@@ -1503,28 +1503,27 @@ verdict
 # [The atlas](00_start_here.ipynb#The-atlas) shows what is written.
 #
 # ## References
-# - Carlini, N. & Wagner, D. (2017). Towards evaluating the robustness of neural networks. *IEEE Symposium on Security and Privacy*, arXiv
-#   1608.04644.
-# - Croce, F. & Hein, M. (2020). Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks. *ICML*,
-#   arXiv 2003.01690.
+# - Carlini, N. & Wagner, D. (2017). Towards evaluating the robustness of neural networks. *IEEE Symposium on Security and Privacy*,
+#   arXiv 1608.04644.
+# - Croce, F. & Hein, M. (2020). Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks.
+#   *ICML*, arXiv 2003.01690.
 # - Foret, P., Kleiner, A., Mobahi, H. & Neyshabur, B. (2021). Sharpness-aware minimization for efficiently improving generalization.
-#   *International Conference on Learning Representations*, arXiv 2010.01412.
-# - Goodfellow, I. J., Shlens, J. & Szegedy, C. (2015). Explaining and harnessing adversarial examples. *International Conference on
-#   Learning Representations*, arXiv 1412.6572.
+#   *ICLR*, arXiv 2010.01412.
+# - Goodfellow, I. J., Shlens, J. & Szegedy, C. (2015). Explaining and harnessing adversarial examples. *ICLR*, arXiv 1412.6572.
+# - Gubri, M. et al. (2022). LGV: Boosting adversarial example transferability from large geometric vicinity. *ECCV*, arXiv 2207.13129.
 # - Gubri, M., Cordy, M. & Le Traon, Y. (2023). Going further: Flatness at the rescue of early stopping for adversarial example
 #   transferability. arXiv 2304.02688.
-# - Gubri, M., Cordy, M., Papadakis, M., Le Traon, Y. & Sen, K. (2022). LGV: Boosting adversarial example transferability from large
-#   geometric vicinity. *European Conference on Computer Vision*, arXiv 2207.13129.
 # - Kurakin, A., Goodfellow, I. & Bengio, S. (2017). Adversarial examples in the physical world. *ICLR Workshop*, arXiv 1607.02533.
 # - Madry, A. et al. (2018). Towards deep learning models resistant to adversarial attacks. *ICLR*, arXiv 1706.06083.
-# - Mao, A., Mohri, M. & Zhong, Y. (2023). Cross-entropy loss functions: theoretical analysis and applications. *ICML*, arXiv 2304.07288.
+# - Mao, A., Mohri, M. & Zhong, Y. (2023). Cross-entropy loss functions: theoretical analysis and applications. *ICML*, arXiv
+#   2304.07288.
 # - Miyato, T., Maeda, S., Koyama, M. & Ishii, S. (2018). Virtual adversarial training: A regularization method for supervised and semi-
-#   supervised learning. *IEEE Transactions on Pattern Analysis and Machine Intelligence* 41, arXiv 1704.03976.
+#   supervised learning. *TPAMI*, arXiv 1704.03976.
 # - Wong, E., Rice, L. & Kolter, J. Z. (2020). Fast is better than free: revisiting adversarial training. *ICLR*, arXiv 2001.03994.
 # - Xiao, H., Rasul, K. & Vollgraf, R. (2017). Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms. arXiv
 #   1708.07747.
-# - Xie, Y., Zheng, W., Huang, H., Ye, G. & Ma, X. (2025). Towards million-scale adversarial robustness evaluation with stronger individual
-#   attacks. *CVPR*, arXiv 2411.15210.
+# - Xie, Y. et al. (2025). Towards million-scale adversarial robustness evaluation with stronger individual attacks. *CVPR*, arXiv
+#   2411.15210.
 # - Yu, Y. & Xu, C.-Z. (2023). Efficient loss function by minimizing the detrimental effect of floating-point errors on gradient-based
 #   attacks. *CVPR*.
 # - Zhao, M., Zhang, L., Kong, Y. & Yin, B. (2023). Fast adversarial training with smooth convergence. *ICCV*, arXiv 2308.12857.

@@ -126,7 +126,8 @@ def test_a_system_s_paper_has_the_title_year_and_venue_of_the_atlas():
     known = systems(list(cited(committed())))
     assert len(known) > 10
     for work, paper in known.items():
-        assert work.same == re.sub(r"\W", "", paper.title.casefold()), paper.key
+        whole = re.sub(r"\W", "", paper.title.casefold())
+        assert work.same == whole or (work.title.endswith("?") and whole.startswith(work.same)), paper.key
         assert work.year == paper.year
         assert surname(work.authors[0]) in paper.authors
         assert not paper.venue or f"*{paper.venue}*" in work.where, paper.key

@@ -1,5 +1,6 @@
 """What holds for every explorer: one picture, words that follow it, and controls that can be reached."""
 
+import html
 import io
 
 import ipywidgets
@@ -101,7 +102,7 @@ def test_a_reader_without_a_kernel_sees_the_picture_and_its_words(explorers, nam
     bundle = explorer._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert '<img src="data:image/png;base64,' in bundle["text/html"]
-    assert f'alt="{explorer.alt}"' in bundle["text/html"]
+    assert f'alt="{html.escape(explorer.alt)}"' in bundle["text/html"]
     assert explorer.alt in bundle["text/plain"]
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lossbook.catalog import RECORDS, find
+from lossbook.figures.html import in_words
 from lossbook.figures.simplex import descent_of, logit_plane, simplex_plane
 from lossbook.widgets import SimplexExplorer
 
@@ -20,7 +21,7 @@ def test_every_loss_of_logits_alone_can_be_explored(key):
     explorer.set(z_0=-1.3, z_1=0.7, target=1)
     at = torch.tensor([[-1.3, 0.7, 0.0]], dtype=torch.float64)
     value = float(find(key).value(at, torch.tensor([1])))
-    assert f"loss {value:.3g}" in explorer.alt
+    assert f"loss {in_words(value)}" in explorer.alt
     assert find(key).title in explorer.alt
     assert set(find(key).defaults) <= set(explorer.values)
 
