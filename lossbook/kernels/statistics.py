@@ -171,10 +171,19 @@ def whole(rows: Rows, numbers: dict[str, Tensor]) -> Whole:
     return Whole(
         rows.logits.shape[-1],
         numbers,
-        (rows.logits == numbers["max"][:, None]).sum(-1) if "max" in numbers else None,
+        _ties(rows.logits, numbers["max"]) if "max" in numbers else None,
         float(rows.logits.shape[-1]) if rows.weight is None else rows.weight.sum(),
         soft_weight(rows).sum(-1) if "soft_log_probability" in numbers else None,
     )
+
+
+def _ties(logits: Tensor, top: Tensor) -> Tensor:
+    """How many classes share the maximum. Where the two largest differ everywhere, as they nearly always do, 1."""
+    if not (logits.is_cuda or torch.compiler.is_compiling()) and logits.shape[-1] > 1:
+        second = logits.topk(2, -1).values[:, 1]
+        if bool((second < top).all()):
+            return torch.ones_like(top)
+    return (logits == top[:, None]).sum(-1)
 
 
 def logits_gradient_(
@@ -195,7 +204,7 @@ def logits_gradient_(
     factor = _softmax_factor(given, known)
     if factor is not None:
         gradient = log_p.exp_().mul_(factor[:, None])  # type: ignore[union-attr]
-    elif _MAPS_OF_LOGITS & given.keys():
+    elif (_MAPS_OF_LOGITS | {"square_sum", "max"}) & given.keys():
         gradient = torch.zeros_like(logits)
     else:
         gradient = logits.zero_()
@@ -203,7 +212,10 @@ def logits_gradient_(
         gradient += by_entropy
     if "square_sum" in given:
         gradient.addcmul_(logits, 2 * given["square_sum"][:, None])
-    for name in _MAPS_OF_LOGITS & given.keys() - {"square_sum"}:
+    if "max" in given:
+        share_of_ties = given["max"] / known.ties  # type: ignore[operator]  # they share, as in torch.amax
+        gradient += (logits == known.numbers["max"][:, None]) * share_of_ties[:, None]
+    for name in _MAPS_OF_LOGITS & given.keys():
         gradient += _map_of_logits(name, rows, known).mul_(given[name][:, None])
     for name, share in (("sum", 1.0), ("mean", 1 / known.classes)):
         if name in given:
@@ -219,22 +231,17 @@ def logits_gradient_(
     return gradient
 
 
-_MAPS_OF_LOGITS = {"square_sum", "softplus_sum", "stablemax_sum", "max", "variance", "others_logsumexp"}
+_MAPS_OF_LOGITS = {"softplus_sum", "stablemax_sum", "variance", "others_logsumexp"}
 
 
 def _map_of_logits(name: str, rows: Rows, known: Whole) -> Tensor:
     """∂statistic/∂z_j where it is a map of z_j and of whole-row numbers; a fresh tensor."""
     logits, number = rows.logits, known.numbers[name][:, None]
     match name:
-        case "square_sum":
-            return 2 * logits
         case "softplus_sum":
             return torch.sigmoid(logits)
         case "stablemax_sum":
             return (1 - logits.clamp(max=0)).pow_(-2)  # 1 from 0 on, s(z)² below
-        case "max":
-            at_max = (logits == number).to(logits.dtype)
-            return at_max.div_(known.ties[:, None])  # type: ignore[index]  # ties share, as in torch.amax
         case "variance":
             return (logits - known.numbers["mean"][:, None]).mul_(2 / known.classes)
         case "others_logsumexp":
