@@ -35,7 +35,8 @@ def plot_comparison(
     losses = list(dict.fromkeys(found.setting))
     if axes is None:
         height = 0.45 * len(losses) + 1.2
-        axes = new_figure(len(metrics), height=height, sharey=True, squeeze=False)[1][0]
+        width = 7.4 if len(metrics) == 1 else 0.0
+        axes = new_figure(len(metrics), width=width, height=height, sharey=True, squeeze=False)[1][0]
     tests = run.history[run.history.stage == "test"]
     tests = tests[tests.step == tests.step.max()]
     held = None if baseline is None else tests[tests.setting == baseline].set_index("seed")
@@ -50,6 +51,7 @@ def plot_comparison(
             ax.plot([row["mean"]], [place], marker=own["marker"], color=own["color"], markersize=8, zorder=4)
         ax.set_yticks(range(len(losses)), losses)
         ax.set_ylim(len(losses) - 0.5, -0.5)
+        ax.locator_params(axis="x", nbins=6)
         label = NAMES.get(metric, metric.replace("_", " "))
         ax.set_xlabel(label if baseline is None else f"{label}: less {baseline}'s")
         if baseline is not None:

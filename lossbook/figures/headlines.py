@@ -5,7 +5,7 @@ from html import escape
 import pandas as pd
 from IPython.display import HTML
 
-from lossbook.catalog.papers import papers
+from lossbook.catalog.papers import NOTEBOOKS, Paper, papers
 from lossbook.catalog.table import STYLE
 from lossbook.figures.html import in_words
 
@@ -35,16 +35,16 @@ def verdicts_html(found: pd.DataFrame, caption: str) -> str:
     if unknown:
         raise ValueError(f"system: got {unknown[0]!r}, expected a key of the catalogue's papers")
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
-    body = "".join(_row(row, known[row.system].authors) for row in found.itertuples())
+    body = "".join(_row(row, known[row.system]) for row in found.itertuples())
     return (
         f'{STYLE}\n<table class="lossbook">\n<caption>{escape(caption)}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
     )
 
 
-def _row(row: object, authors: str) -> str:
+def _row(row: object, paper: Paper) -> str:
     margin = f"{in_words(row.mean)} [{in_words(row.low)}, {in_words(row.high)}] {row.unit}"  # type: ignore[attr-defined]
     judged = f"<strong>{escape(row.verdict)}</strong>" + (f". {escape(row.remark)}" if row.remark else "")  # type: ignore
-    who = f'<a href="#{escape(row.system)}">{escape(authors)}</a>'  # type: ignore[attr-defined]
+    who = f'<a href="{NOTEBOOKS.get(paper.chapter, "")}#{escape(paper.key)}">{escape(paper.authors)}</a>'
     cells = (escape(row.claim), f"{row.held} of {row.seeds}", escape(margin), judged, escape(row.published))  # type: ignore
     return f'<tr><th scope="row">{who}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>\n'

@@ -577,7 +577,7 @@ claim("the solution passes its check", verdict.passed)
 verdict
 
 # %% [markdown]
-# <a id="comp_sum"></a>
+# <a id="adversarial_training"></a>
 # ## 3 Training against an adversary
 # *Madry et al. 2018, arXiv 1706.06083; Mao, Mohri & Zhong 2023, arXiv 2304.07288*
 #

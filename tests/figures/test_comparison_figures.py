@@ -61,7 +61,7 @@ def test_the_table_of_headlines_has_a_row_a_claim_with_what_came_out():
         "0.7 [−1.24, 2.64] points",
         "<strong>not here</strong>. tried 5",
         "by 3",
-        '<a href="#polyloss">Leng',
+        '<a href="10_reshaping_cross_entropy.ipynb#polyloss">Leng',
         '<th scope="row">',
         "<caption>",
     ):
