@@ -1831,8 +1831,8 @@ verdict
 # %% [markdown]
 # ## 10 On the bench: six ways through a long tail
 # The protocol is [that of chapter 10](10_reshaping_cross_entropy.ipynb#10-A-loss-of-your-own-on-the-bench). Letters, the commonest with
-# about fifty times as many drawings as the rarest; the test part is balanced, so accuracy there is the mean over classes. Two of the six
-# ways are no new loss at all: weights, and a prior that is added to the scores while training. They are two of the lines below.
+# about fifty times as many drawings as the rarest; the test part is nearly balanced, so accuracy there is nearly the mean over classes. Two
+# of the six ways are no new loss at all: weights, and a prior that is added to the scores while training. They are two of the lines below.
 
 
 # %%
@@ -1886,8 +1886,8 @@ show(
 )
 
 # %% [markdown]
-# Weights and the prior win, and they know nothing but the counts. Focal loss does not know that a class is rare, only that a row is
-# hard, and that is not the same. Note what the learning rate was chosen by: the accuracy on a part of the *training* data, whose tail is as
+# Weights and the prior win, and they know nothing but the counts. LDAM knows the counts too; its margin, chosen here by eye for free scores,
+# brings a sixth of that. Focal loss does not know that a class is rare, only that a row is hard, and that is not the same. Note what the learning rate was chosen by: the accuracy on a part of the *training* data, whose tail is as
 # thin as that of the rest. Whoever wants the tail, and can say so, should choose by it.
 
 # %% [markdown]
