@@ -1,6 +1,7 @@
 """The table at the head of a chapter: what its papers claim, and what came out."""
 
 from html import escape
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
@@ -9,7 +10,10 @@ from lossbook.catalog.papers import NOTEBOOKS, Paper, papers
 from lossbook.catalog.table import STYLE
 from lossbook.figures.html import in_words
 
-COLUMNS = ("Paper", "What must hold", "Seeds", "Margin, 95 % interval", "Here", "Reported")
+COLUMNS = ("What must hold", "Seeds", "Margin, 95 % interval", "Here", "Reported")
+ROOM = """<style>
+table.lossbook.verdicts :is(th, td) { padding: 0.3em 0.7em 0.3em 0; border-top: 1px solid #8884; }
+</style>"""
 
 
 def show_verdicts(found: pd.DataFrame, caption: str = "What the papers claim, and what came out here") -> HTML:
@@ -29,22 +33,28 @@ def show_verdicts(found: pd.DataFrame, caption: str = "What the papers claim, an
 
 
 def verdicts_html(found: pd.DataFrame, caption: str) -> str:
-    """The table's HTML."""
+    """The table's HTML, the claims of a paper under its authors."""
     known = papers()
     unknown = [key for key in found.system if key not in known]
     if unknown:
         raise ValueError(f"system: got {unknown[0]!r}, expected a key of the catalogue's papers")
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
-    body = "".join(_row(row, known[row.system]) for row in found.itertuples())
+    groups = "".join(_group(known[key], rows) for key, rows in found.groupby("system", sort=False))
     return (
-        f'{STYLE}\n<table class="lossbook">\n<caption>{escape(caption)}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
+        f'{STYLE}{ROOM}\n<table class="lossbook verdicts">\n<caption>{escape(caption)}</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n{groups}</table>"
     )
 
 
-def _row(row: object, paper: Paper) -> str:
-    margin = f"{in_words(row.mean)} [{in_words(row.low)}, {in_words(row.high)}] {row.unit}"  # type: ignore[attr-defined]
-    judged = f"<strong>{escape(row.verdict)}</strong>" + (f". {escape(row.remark)}" if row.remark else "")  # type: ignore
-    who = f'<a href="{NOTEBOOKS.get(paper.chapter, "")}#{escape(paper.key)}">{escape(paper.authors)}</a>'
-    cells = (escape(row.claim), f"{row.held} of {row.seeds}", escape(margin), judged, escape(row.published))  # type: ignore
-    return f'<tr><th scope="row">{who}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>\n'
+def _group(paper: Paper, rows: pd.DataFrame) -> str:
+    who = f'<a href="{NOTEBOOKS.get(paper.chapter, "")}#{escape(paper.key)}">{escape(paper.authors)}</a>, {paper.year}'
+    head = f'<tr><th scope="rowgroup" colspan="{len(COLUMNS)}">{who}</th></tr>\n'
+    return f"<tbody>{head}{''.join(map(_row, rows.to_dict('records')))}</tbody>\n"
+
+
+def _row(row: dict[str, Any]) -> str:
+    margin = f"{escape(in_words(row['mean']))} {escape(row['unit'])}"
+    margin += f"<br>[{in_words(row['low'])}, {in_words(row['high'])}]"
+    judged = f"<strong>{escape(row['verdict'])}</strong>" + (f". {escape(row['remark'])}" if row["remark"] else "")
+    cells = (f"{row['held']} of {row['seeds']}", margin, judged, escape(row["published"]))
+    return f'<tr><th scope="row">{escape(row["claim"])}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>\n'

@@ -58,7 +58,7 @@ def test_the_table_of_headlines_has_a_row_a_claim_with_what_came_out():
     for piece in (
         "ε &lt; 2 &amp; more",
         "4 of 5",
-        "0.7 [−1.24, 2.64] points",
+        "<td>0.7 points<br>[−1.24, 2.64]</td>",
         "<strong>not here</strong>. tried 5",
         "by 3",
         '<a href="10_reshaping_cross_entropy.ipynb#polyloss">Leng',
