@@ -52,9 +52,16 @@ def _group(paper: Paper, rows: pd.DataFrame) -> str:
     return f"<tbody>{head}{''.join(map(_row, rows.to_dict('records')))}</tbody>\n"
 
 
+def _sentence(words: str) -> str:
+    """Beginning with a capital, where it begins with a word and not with a symbol."""
+    return words[0].upper() + words[1:] if words[:2].isascii() else words
+
+
 def _row(row: dict[str, Any]) -> str:
     margin = f"{escape(in_words(row['mean']))} {escape(row['unit'])}"
     margin += f"<br>[{in_words(row['low'])}, {in_words(row['high'])}]"
-    judged = f"<strong>{escape(row['verdict'])}</strong>" + (f". {escape(row['remark'])}" if row["remark"] else "")
+    judged = f"<strong>{escape(row['verdict'])}</strong>" + (
+        f". {escape(_sentence(row['remark']))}" if row["remark"] else ""
+    )
     cells = (f"{row['held']} of {row['seeds']}", margin, judged, escape(row["published"]))
     return f'<tr><th scope="row">{escape(row["claim"])}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>\n'

@@ -204,7 +204,7 @@ claim("and with the weights 1/π", force(plain, (-prior).exp()), 0, 1e-9)
 # $$w(p_y) = \frac{e^a}{p_y + e^a\,(1 - p_y)},$$
 #
 # which is 1 where the row is lost and $e^a$ where it is sure: rows that cross-entropy has done with are pulled on, the rarer the class the
-# longer. Section 1 of chapter 10 draws such weights for other losses.
+# longer. [Section 1 of chapter 10](10_reshaping_cross_entropy.ipynb#eq-weight) draws such weights for other losses.
 
 # %%
 share = torch.arange(1, 100_000, dtype=torch.float64) / 100_000

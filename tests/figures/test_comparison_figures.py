@@ -59,7 +59,7 @@ def test_the_table_of_headlines_has_a_row_a_claim_with_what_came_out():
         "ε &lt; 2 &amp; more",
         "4 of 5",
         "<td>0.7 points<br>[−1.24, 2.64]</td>",
-        "<strong>not here</strong>. tried 5",
+        "<strong>not here</strong>. Tried 5",
         "by 3",
         '<a href="10_reshaping_cross_entropy.ipynb#polyloss">Leng',
         '<th scope="row">',
