@@ -115,12 +115,12 @@ RECORDS = (
         ),
         special_cases=(
             SpecialCase(
-                "gamma_negative=gamma_positive=shift=0 is torch's binary cross-entropy",
+                "gamma_negative = gamma_positive = shift = 0 is torch's binary cross-entropy",
                 {"gamma_negative": 0.0, "gamma_positive": 0.0, "shift": 0.0},
                 lambda logits, target: binary_cross_entropy_with_logits(logits, target, reduction="none"),
             ),
             SpecialCase(
-                "gamma_negative=gamma_positive=2, shift=0 is focal loss of a logistic score",
+                "gamma_negative = gamma_positive = 2, shift = 0 is focal loss of a logistic score",
                 {"gamma_negative": 2.0, "gamma_positive": 2.0, "shift": 0.0},
                 _focal,
             ),
@@ -154,7 +154,7 @@ RECORDS = (
         ),
         special_cases=(
             SpecialCase(
-                "gamma_negative=gamma_positive=0 is cross-entropy with label smoothing",
+                "gamma_negative = gamma_positive = 0 is cross-entropy with label smoothing",
                 {"gamma_negative": 0.0, "gamma_positive": 0.0, "label_smoothing": 0.1},
                 lambda logits, target: losses.cross_entropy(logits, target, label_smoothing=0.1, reduction="none"),
             ),

@@ -77,5 +77,6 @@ RECORDS = (
         properties=Properties(convex=True, shift_invariant=False, proper=False),
         statistics=("target", "log_probability", "square_sum"),
         reference=Reference("Hui, Belkin & Wright", 2023, "Cut your Losses with Squentropy", "2302.03952", "ICML"),
+        system="squentropy",
     ),
 )

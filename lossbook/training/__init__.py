@@ -12,7 +12,7 @@ from lossbook.training.fit import fit
 from lossbook.training.label_uncertainty import ALDRKLLoss
 from lossbook.training.lazy import Lazy, Linearized
 from lossbook.training.loop import Trained, train
-from lossbook.training.loss_ensemble import EnsLoss
+from lossbook.training.loss_ensemble import EnsLoss, slopes_of
 from lossbook.training.low_rank import LowRank, merged, with_low_rank
 from lossbook.training.mitigations import SoftTargets, data_driven_outputs, freeze, teacher_targets
 from lossbook.training.normalized import batch_perceptron_step, logistic_step, normalized_logistic_step
@@ -74,6 +74,7 @@ __all__ = [
     "normalized_logistic_step",
     "perpendicular",
     "projected_attack",
+    "slopes_of",
     "smoothing",
     "teacher_targets",
     "train",

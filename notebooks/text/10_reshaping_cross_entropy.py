@@ -103,8 +103,8 @@ from lossbook.training import (
     cluster_likelihood,
     equity_weights,
     fit,
+    slopes_of,
 )
-from lossbook.training.loss_ensemble import slopes_of
 from lossbook.widgets import ReshapingExplorer
 
 # %% [markdown]
@@ -330,10 +330,10 @@ def poly_gradient_by_hand(scores, target, epsilon):
     return (1 + epsilon * p.gather(1, target[:, None])) * (p - y)
 
 
-for epsilon in (-1.0, 0.0, 2.0):
+for turned in (-1.0, 0.0, 2.0):
     check_gradient(
-        partial(poly_loss, epsilon=epsilon, reduction="none"),
-        partial(poly_gradient_by_hand, epsilon=epsilon),
+        partial(poly_loss, epsilon=turned, reduction="none"),
+        partial(poly_gradient_by_hand, epsilon=turned),
         logits,
         target,
     )

@@ -1344,9 +1344,9 @@ def runner_up_solution(p, target):
 
 verdict = repair_exercises.check_runner_up(runner_up_solution)
 claim("the solution passes its check", verdict.passed)
-p = torch.softmax(rows, 1)
-p_y = p.gather(1, targets[:, None])[:, 0]
-by_hand = -((1 - p_y + runner_up_solution(p, targets)) ** 5) * p_y.log()
+believed = torch.softmax(rows, 1)
+p_y = believed.gather(1, targets[:, None])[:, 0]
+by_hand = -((1 - p_y + runner_up_solution(believed, targets)) ** 5) * p_y.log()
 claim("and the loss from it is the package's", by_hand - dual, 0, 1e-14)
 verdict
 

@@ -646,7 +646,7 @@ exercises.check_negative_pull(negative_pull)
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def negative_pull_solution(logits, gamma, shift):
     """The slope of the loss of negatives by their scores, for any scores."""
-    p = torch.sigmoid(logits)
+    p = 1 / (1 + torch.exp(-logits))
     moved = (p - shift).clamp(min=1e-12)
     by_p = moved**gamma / (1 - moved) - gamma * moved ** (gamma - 1) * torch.log1p(-moved)
     return torch.where(p > shift, p * (1 - p) * by_p, 0.0)

@@ -3,6 +3,7 @@
 import ast
 import copy
 import re
+from functools import cache
 
 import nbformat
 import pytest
@@ -25,7 +26,18 @@ def lines_of(path, exercise):
     lines = {line.strip() for part in body for line in ast.get_source_segment(source, part).splitlines()}
     # The name of what is returned tells nobody how to find it.
     lines = {line for line in lines if not re.fullmatch(r"return \w+", line)}
-    return lines - {line.partition("#")[0].strip() for line in chapter(path).cells[at.skeleton].source.splitlines()}
+    return (
+        lines
+        - {line.partition("#")[0].strip() for line in chapter(path).cells[at.skeleton].source.splitlines()}
+        - {line for other in NOTEBOOKS if other != path for line in common(other)}
+    )
+
+
+@cache
+def common(path):
+    """The lines of a chapter's code outside of solutions: what stands in another chapter too is nobody's secret."""
+    cells = (cell for cell in chapter(path).cells if cell.cell_type == "code" and "solution" not in tags(cell))
+    return {line.strip() for cell in cells for line in cell.source.splitlines()}
 
 
 def test_there_are_exercises_in_every_chapter():

@@ -168,4 +168,4 @@ def test_a_work_that_another_chapter_cites_is_cited_as_there(tmp_path):
     )
     new_chapter(tmp_path, NAME)
     assert text(tmp_path, NAME).count(entry) == 1
-    assert text(tmp_path, NAME).count("2204.12511.") == 1
+    assert text(tmp_path, NAME).count("2506.12542.") == 1

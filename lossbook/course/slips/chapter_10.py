@@ -62,7 +62,7 @@ ATTEMPTS = [
     (check_best_gap, lambda s, v: math.log((1 - s) * (v - 1) / s), "spread over all V"),
     (check_best_gap, lambda s, v: -gap(s, v), "sign is turned"),
     (check_best_gap, lambda s, v: math.exp(gap(s, v)), "Scores are logarithms"),
-    (check_best_gap, lambda s, v: 1.0, "At rest p is the target"),
+    (check_best_gap, lambda s, v: 0.0, "At rest p is the target"),
     (check_best_gap, lambda s, v: [1.0, 2.0], "One gap"),
     (check_best_gap, gap, "Right"),
     (check_rest, lambda score, classes: 0.0, "below 0"),

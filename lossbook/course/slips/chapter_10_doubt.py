@@ -48,6 +48,7 @@ ATTEMPTS = [
     (check_factor, lambda p, samples: factor(p, samples) * (1 - (1 - p) ** samples), "The logarithm"),
     (check_factor, lambda p, samples: factor(p, samples) * (1 - p), "The power falls"),
     (check_factor, lambda p, samples: 0.5, "One number"),
+    (check_factor, lambda p, samples: torch.ones_like(p), "Differentiate"),
     (check_factor, factor, "Right"),
     (check_deal, lambda margin, sizes: -dealt(margin, sizes), "Slopes are negative"),
     (check_deal, lambda margin, sizes: dealt(margin, sizes, tail=False), "divided by the margin"),

@@ -47,7 +47,7 @@ ATTEMPTS = [
     (check_binned_error, lambda c, t, bins: binned(c, t, bins, how=lambda n, g: (n * g**2).sum()), "Brier's score"),
     (check_binned_error, lambda c, t, bins: binned(c, t, bins, upper=False), "lower edges"),
     (check_binned_error, lambda c, t, bins: binned(c, t, bins, how=lambda n, gap: gap.abs().max()), "worst bin"),
-    (check_binned_error, lambda c, t, bins: 1.0, "Which bin"),
+    (check_binned_error, lambda c, t, bins: 0.0, "Which bin"),
     (check_binned_error, lambda c, t, bins: c, "One error"),
     (check_binned_error, binned, "Right"),
     (check_smooth_error, lambda c, t, width: smooth(c, t, width, images=0), "left the interval"),
@@ -55,7 +55,7 @@ ATTEMPTS = [
     (check_smooth_error, lambda c, t, width: (c - t).abs().mean(), "without any smoothing"),
     (check_smooth_error, lambda c, t, width: (c - t).mean().abs(), "inside of the integral"),
     (check_smooth_error, lambda c, t, width: smooth(c, t, width) * len(c), "divide by n"),
-    (check_smooth_error, lambda c, t, width: 1.0, "of the mesh"),
+    (check_smooth_error, lambda c, t, width: 0.0, "of the mesh"),
     (check_smooth_error, lambda c, t, width: c, "One error"),
     (check_smooth_error, smooth, "Right"),
 ]

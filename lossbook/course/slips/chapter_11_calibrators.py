@@ -55,6 +55,7 @@ ATTEMPTS = [
     (check_runner_up, lambda p, y: p.gather(1, y[:, None])[:, 0], "own probability"),
     (check_runner_up, lambda p, y: p, "One number a row"),
     (check_runner_up, lambda p, y: p.amin(1), "was expected"),
+    (check_runner_up, lambda p, y: p.sort(1).values[:, -2], "was expected"),
     (check_runner_up, runner_up, "Right"),
     (check_best_confidence, lambda a, r: a, "right for r = 2 only"),
     (check_best_confidence, lambda a, r: 1 - constant(a, r), "changed places"),
