@@ -647,7 +647,7 @@ claim("smoothed: the lead stops at log(0.91/0.01)", leads[-1][0], math.log(91), 
 claim("plain: it goes on", leads[-1][1] - leads[199][1], at_least=0.5)
 
 
-# %% tags=["answer"]
+# %%
 def smoothed_gradient_by_hand(scores, target):
     """P − (1 − ε) e_y − ε/V."""
     y = torch.nn.functional.one_hot(target, scores.shape[1]).to(scores.dtype)
@@ -850,7 +850,7 @@ claim("worked by hand", squentropy_loss(toy, one), 0.907606, 1e-6)
 claim("all scores raised by 1", squentropy_loss(toy + 1, one), 2.907606, 1e-6)
 
 
-# %% tags=["answer"]
+# %%
 def squentropy_gradient_by_hand(scores, target):
     """P − e_y, and the spring 2 z_j/(V − 1) on the wrong scores."""
     y = torch.nn.functional.one_hot(target, scores.shape[1])

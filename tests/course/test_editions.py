@@ -37,7 +37,7 @@ def lines_of(path, exercise):
 def common(path):
     """The lines of a chapter's code outside of solutions: what stands in another chapter too is nobody's secret."""
     cells = (cell for cell in chapter(path).cells if cell.cell_type == "code" and "solution" not in tags(cell))
-    return {line.strip() for cell in cells for line in cell.source.splitlines()}
+    return {line.partition("#")[0].strip() for cell in cells for line in cell.source.splitlines()}
 
 
 def test_there_are_exercises_in_every_chapter():
