@@ -22,7 +22,7 @@ class Room(NamedTuple):
 
 
 ROOMS = (
-    Room("losses", "Losses", ("lossbook.losses",)),
+    Room("losses", "Losses", ("lossbook.losses", "lossbook.losses._top_k")),
     Room("logits", "Logits and row statistics", ("lossbook.logits", "lossbook.teacher_logits", "lossbook.capping")),
     Room("metrics", "Metrics", ("lossbook.metrics",)),
     Room("training", "Training", ("lossbook.training",)),
