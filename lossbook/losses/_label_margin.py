@@ -1,6 +1,5 @@
 """LDAM: the rarer a label, the larger the margin by which its positives have to be right."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from lossbook.logits import LinearLogits, Statistics, row_loss
 from lossbook.losses._asymmetric import check_labels
 from lossbook.losses._classification import Logits, Target, Weight
 from lossbook.losses._elementwise import reduce
+from lossbook.losses._scaled import scaled
 
 Counts = Int[Tensor, "..."] | Float[Tensor, "..."]
 
@@ -120,16 +120,7 @@ def ldam_loss(
 
     options: dict[str, Any] = {"weight": classes, "ignore_index": ignore_index, "row_is_weighted": True}
     together = "none" if reduction == "none" else "sum"
-    return row_loss(row, _scaled(logits, scale), target, ("target", "others_logsumexp"), reduction=together, **options)
-
-
-def _scaled(logits: Logits, scale: float) -> Logits:
-    """Scores times a number: s c tanh(z/c) is s z under a cap of s c."""
-    if isinstance(logits, Tensor):
-        return scale * logits
-    bias = None if logits.bias is None else scale * logits.bias
-    cap = None if logits.softcap is None else scale * logits.softcap
-    return replace(logits, features=scale * logits.features, bias=bias, softcap=cap)
+    return row_loss(row, scaled(logits, scale), target, ("target", "others_logsumexp"), reduction=together, **options)
 
 
 def multi_label_ldam_loss(

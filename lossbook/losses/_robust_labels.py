@@ -1,7 +1,6 @@
 """Label distributionally robust losses: the label may be any distribution over classes, at a price."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,9 +8,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from lossbook.checks import check_choice, check_floating, check_number
-from lossbook.logits import LinearLogits, Statistics, row_loss
+from lossbook.checks import check_choice, check_number
+from lossbook.logits import Statistics, row_loss
 from lossbook.losses._classification import Logits, Target, Weight
+from lossbook.losses._scaled import scaled
 from lossbook.losses._whole_rows import whole_row_loss
 
 NORMALISATIONS = ("none", "softplus", "l1")
@@ -86,7 +86,7 @@ def ldr_kl_loss(
 
     # 1 − p is rounded, and a large exp(m/λ) would lift the rounding; "near" costs what cross-entropy does
     row, names = (near, ("log_probability",)) if lift <= 1 else (far, ("target", "others_logsumexp"))
-    return row_loss(row, _cooled(logits, temperature), target, names, **options)
+    return row_loss(row, scaled(logits, 1 / temperature), target, names, **options)
 
 
 def robust_rows(
@@ -127,14 +127,3 @@ def _own(scores: Tensor, target: Tensor) -> Tensor:
 
 def _log(classes: int, like: Tensor) -> Tensor:
     return torch.tensor(classes, dtype=like.dtype, device=like.device).log()
-
-
-def _cooled(logits: Logits, temperature: float) -> Logits:
-    """All logits over the temperature. Linear ones stay linear: c tanh(z/c), over λ, is a cap of c/λ on z/λ."""
-    if temperature == 1:
-        return logits
-    if not isinstance(logits, LinearLogits):
-        return check_floating("logits", logits) / temperature
-    bias = None if logits.bias is None else logits.bias / temperature
-    cap = None if logits.softcap is None else logits.softcap / temperature
-    return replace(logits, features=logits.features / temperature, bias=bias, softcap=cap)

@@ -3,16 +3,15 @@
 In expectation each is least where the softmax is the truth, and nowhere else.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lossbook.checks import check_floating
-from lossbook.logits import LinearLogits, Statistics, row_loss
+from lossbook.logits import Statistics, row_loss
 from lossbook.losses._classification import Logits, Target, Weight
+from lossbook.losses._scaled import scaled
 from lossbook.losses._whole_rows import whole_row_loss
 
 
@@ -100,12 +99,4 @@ def spherical_score_loss(
         return -torch.expm1(stats.log_probability / 2)
 
     options: dict[str, Any] = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
-    return row_loss(row, _doubled(logits), target, ("log_probability",), **options)
-
-
-def _doubled(logits: Logits) -> Logits:
-    if not isinstance(logits, LinearLogits):
-        return 2 * check_floating("logits", logits)
-    bias = logits.bias if logits.bias is None else 2 * logits.bias
-    softcap = logits.softcap if logits.softcap is None else 2 * logits.softcap
-    return replace(logits, features=2 * logits.features, bias=bias, softcap=softcap)
+    return row_loss(row, scaled(logits, 2), target, ("log_probability",), **options)
